@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from core.holdback import Holdback
-from core.types import Action, AttemptSummary, Change, Delta, Failure, Level, Piece, Reply, ToolCall, Usage, Verdict
+from core.types import Action, AttemptSummary, Change, Delta, Failure, Level, Mode, Piece, Reply, ToolCall, Usage, Verdict
 
 #: Characters a token stands for where a cancelled attempt never reported its usage (the usual rule of thumb for English).
 CHARACTERS_PER_TOKEN = 4
@@ -44,21 +44,37 @@ class ReplyBuilder:
 
     def reply(self, start: int = 0) -> Reply:
         """The choice so far, its text from character `start` on."""
-        if len(self._text) > 1:
-            self._text = ["".join(self._text)]
         calls = tuple(
             ToolCall("".join(names), "".join(arguments), next((i for i in ids if i), ""))
             for _, (names, arguments, ids) in sorted(self._tools.items())
         )
         return Reply(
             choice=self.choice,
-            text=(self._text[0] if self._text else "")[start:],
-            reasoning="".join(self._reasoning),
+            text=_joined(self._text)[start:],
+            reasoning=_joined(self._reasoning),
             tool_calls=calls,
             finish_reason=self.finish_reason,
-            refusal="".join(self._refusal),
+            refusal=_joined(self._refusal),
             offset=start,
         )
+
+    @property
+    def said(self) -> bool:
+        """Whether it has content: text, or the API's own refusal."""
+        return bool(self._text or self._refusal)
+
+    @property
+    def characters(self) -> int:
+        """Everything generated so far, reasoning and arguments of tool calls included."""
+        arguments = sum(len(part) for _, parts, _ in self._tools.values() for part in parts)
+        return self.length + arguments + sum(map(len, self._reasoning)) + sum(map(len, self._refusal))
+
+
+def _joined(parts: list[str]) -> str:
+    # Joined in place, so that a reply per window does not join the same parts again and again.
+    if len(parts) > 1:
+        parts[:] = ["".join(parts)]
+    return parts[0] if parts else ""
 
 
 @dataclass(slots=True)
@@ -66,7 +82,8 @@ class Attempt:
     """State of one attempt.
 
     `ended`: its body is complete. `failure`: it broke off. `cancelled`: we closed it. `sending`: its bytes may go out as
-    they come. `tools_seen`: a tool call has begun. `scored_to`: characters of each choice that a window has covered.
+    they come. `tools_seen`: a tool call has begun. `covered`: of each choice, where the new part of its last window began and
+    ended. `settled`: modes whose suspicion a probe has removed.
     """
 
     number: int
@@ -83,7 +100,8 @@ class Attempt:
     valid: bool = True
     usage: Usage | None = None
     holdback: Holdback = field(default_factory=Holdback)
-    scored_to: dict[int, int] = field(default_factory=dict)
+    covered: dict[int, tuple[int, int]] = field(default_factory=dict)
+    settled: set[Mode | None] = field(default_factory=set)
     _builders: dict[int, ReplyBuilder] = field(default_factory=dict)
 
     @property
@@ -94,6 +112,11 @@ class Attempt:
     def usable(self) -> bool:
         """Whether it can still answer the client: complete, or on the way to it."""
         return self.started and not (self.cancelled or self.failure)
+
+    @property
+    def level(self) -> Level:
+        """The worst that an enforcing policy found in it so far."""
+        return self.verdict.acting_level if self.verdict else Level.CLEAR
 
     def feed(self, piece: Piece) -> None:
         self.holdback.feed(piece)
@@ -112,40 +135,68 @@ class Attempt:
         return tuple(self._builders[choice].reply() for choice in sorted(self._builders))
 
     def window(self, context: int) -> tuple[Reply, ...]:
-        """What no window has covered yet of every choice, with `context` characters before it; marks it covered."""
+        """What no window has covered yet of every choice, with up to `context` characters before it; marks it covered.
+
+        Context never reaches beyond the window before, and a choice with nothing new has none, so that windows of choices
+        that grow at different speeds still read each character at most twice."""
         replies = []
         for choice, builder in sorted(self._builders.items()):
-            replies.append(builder.reply(max(0, self.scored_to.get(choice, 0) - context)))
-            self.scored_to[choice] = builder.length
+            begun, ended = self.covered.get(choice, (0, 0))
+            if builder.length == ended:
+                replies.append(builder.reply(ended))
+                continue
+            replies.append(builder.reply(max(begun, ended - context)))
+            self.covered[choice] = (ended, builder.length)
         return tuple(replies)
 
-    def uncovered(self) -> int:
-        """The most characters of any choice that no window has covered."""
-        return max((b.length - self.scored_to.get(c, 0) for c, b in self._builders.items()), default=0)
+    def _uncovered(self, builder: ReplyBuilder) -> int:
+        return builder.length - self.covered.get(builder.choice, (0, 0))[1]
 
-    def has_text(self) -> bool:
-        return any(builder.length for builder in self._builders.values())
-
-    def prefix_ready(self, chars: int, choices: int) -> bool:
-        """Whether each of the `choices` has `chars` characters of text, or has finished."""
-        ready = sum(1 for b in self._builders.values() if b.length >= chars or b.finish_reason is not None)
+    def ready(self, chars: int, choices: int) -> bool:
+        """Whether each of the `choices` has `chars` characters that no window has covered, or has finished."""
+        ready = sum(1 for b in self._builders.values() if self._uncovered(b) >= chars or b.finish_reason is not None)
         return ready >= choices
+
+    def grown(self, chars: int) -> bool:
+        """Whether any choice has `chars` characters (at least one) that no window has covered."""
+        return any(self._uncovered(builder) >= max(1, chars) for builder in self._builders.values())
+
+    def said(self) -> bool:
+        """Whether any choice has content; reasoning is none."""
+        return any(builder.said for builder in self._builders.values())
+
+    def judged(self, verdict: Verdict, *, whole: bool) -> Verdict:
+        """Take a verdict: those of windows add up, one over the whole answer stands alone. What is settled stays settled."""
+        before = self.verdict
+        if before is not None and not whole:
+            findings = before.findings + verdict.findings
+            verdict = Verdict(findings, before.unchecked | verdict.unchecked, before.refused | verdict.refused)
+        kept = tuple(f for f in verdict.findings if f.level is not Level.SUSPECT or f.mode not in self.settled)
+        self.verdict = Verdict(kept, verdict.unchecked, verdict.refused)
+        return self.verdict
+
+    def settle(self, mode: Mode | None) -> None:
+        """A probe agreed with this answer: the suspicion of `mode` is gone, also from later verdicts."""
+        self.settled.add(mode)
+        self.judged(self.verdict or Verdict(), whole=True)
 
     def rank(self) -> tuple[bool, Level, int, float, int]:
         """Lower is better: complete and valid, worst verdict, misrouted choices, highest probability, earliest."""
         acting = self.verdict.acting if self.verdict else ()
         misrouted = len({f.choice for f in acting if f.level == Level.MISROUTED})
-        worst = max((f.level for f in acting), default=Level.CLEAR)
-        return (not (self.ended and self.valid), worst, misrouted, max((f.score for f in acting), default=0.0), self.number)
+        return (
+            not (self.ended and self.valid),
+            self.level,
+            misrouted,
+            max((f.score for f in acting), default=0.0),
+            self.number,
+        )
 
     def total_usage(self) -> Usage:
         """Reported usage, or an estimate from the characters received."""
         if self.usage is not None:
             return self.usage
-        characters = sum(
-            b.length + sum(map(len, b._reasoning)) + sum(len(a) for t in b._tools.values() for a in t[1])
-            for b in self._builders.values()
-        )
+        characters = sum(builder.characters for builder in self._builders.values())
         return Usage(0, -(-characters // CHARACTERS_PER_TOKEN), estimated=True)
 
     def summary(self) -> AttemptSummary:

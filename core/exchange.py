@@ -11,21 +11,40 @@ Rules
 5. A failed, late or denied retry yields the best attempt at hand, flagged, never an error.
 6. `Finish` is the last command, exactly once.
 
-State        event                        next state   commands
-START        PromptScored                 CALLING      CallUpstream(1)
-CALLING      UpstreamStarted              RELAYING     Relay                       (hold NONE, or status not 2xx)
-CALLING      UpstreamStarted              HOLDING      StartHoldTimer              (PREFIX with a timeout)
-CALLING      UpstreamFailed               DONE         Finish(failed)              (no other usable attempt)
-HOLDING      UpstreamChunk, UpstreamEnded HOLDING      ScoreResponse               (prefix, window or whole is there)
-HOLDING      HoldExpired                  HOLDING      ScoreResponse
-HOLDING      ResponseScored               CALLING      CallUpstream(n + 1)         (action retry or fallback)
-HOLDING      ResponseScored               COMMITTED    Send                        (released, more to come)
-HOLDING      ResponseScored               DONE         Send*, Finish               (released, complete)
-COMMITTED    UpstreamChunk                COMMITTED    Send, ScoreResponse
-COMMITTED    UpstreamEnded                COMMITTED    ScoreResponse               (the whole, for the record)
-COMMITTED    ResponseScored               DONE         Send, Finish
-RELAYING     UpstreamEnded, -Failed       DONE         Finish(relayed, failed)
-any          ClientGone                   DONE         CancelUpstream*, Finish(client_gone)
+Every transition; `?` = at most one, `*` = any number, `|` = one of. "First answer" = attempt 1 still running beside a retry.
+
+State      event            next state  commands
+START      PromptScored     CALLING     CallUpstream
+CALLING    UpstreamStarted  RELAYING    Relay                                  (hold NONE, or the first status is not 2xx)
+CALLING    UpstreamStarted  HOLDING     StartHoldTimer?                        (a timer for PREFIX with a timeout)
+CALLING    UpstreamStarted  COMMITTED   CancelUpstream Send? ScoreResponse?    (retry not 2xx: the first answer goes out)
+CALLING    UpstreamStarted  DONE        CancelUpstream* Send|SendRewritten? Finish (retry not 2xx: best complete one)
+CALLING    UpstreamChunk    CALLING     -                                      (first answer)
+CALLING    UpstreamEnded    CALLING     -                                      (first answer)
+CALLING    HoldExpired      CALLING     -                                      (first answer)
+CALLING    UpstreamFailed   CALLING     -                                      (first answer)
+CALLING    UpstreamFailed   COMMITTED   Send? ScoreResponse?                   (retry: the first answer goes out)
+CALLING    UpstreamFailed   DONE        CancelUpstream? Send|SendRewritten? Finish (retry: best complete one; none: failed)
+HOLDING    UpstreamChunk    HOLDING     ScoreResponse?                         (prefix or window is there)
+HOLDING    UpstreamChunk    COMMITTED   Send ScoreResponse?                    (release_reasoning)
+HOLDING    UpstreamEnded    HOLDING     ScoreResponse?                         (the whole; none while a score is awaited)
+HOLDING    HoldExpired      HOLDING     ScoreResponse?
+HOLDING    UpstreamFailed   HOLDING     -                                      (first answer)
+HOLDING    UpstreamFailed   COMMITTED   Send? ScoreResponse?                   (as in CALLING)
+HOLDING    UpstreamFailed   DONE        CancelUpstream? Send|SendRewritten? Finish (as in CALLING)
+HOLDING    ResponseScored   HOLDING     ScoreResponse                          (complete meanwhile: judge the whole)
+HOLDING    ResponseScored   CALLING     CancelUpstream* CallUpstream           (retry or fallback)
+HOLDING    ResponseScored   COMMITTED   CancelUpstream* Send* ScoreResponse?   (released, more to come)
+HOLDING    ResponseScored   DONE        CancelUpstream* Send|SendRewritten|SendBlocked? CancelUpstream* Finish
+COMMITTED  UpstreamChunk    COMMITTED   Send? ScoreResponse?
+COMMITTED  UpstreamEnded    COMMITTED   ScoreResponse?                         (the whole, for the record)
+COMMITTED  HoldExpired      COMMITTED   -
+COMMITTED  UpstreamFailed   DONE        Finish                                 (failed)
+COMMITTED  ResponseScored   COMMITTED   Send* ScoreResponse?                   (none: of an attempt that failed meanwhile)
+COMMITTED  ResponseScored   DONE        Send|SendBlocked? CancelUpstream? Finish
+RELAYING   UpstreamEnded    DONE        Finish                                 (relayed)
+RELAYING   UpstreamFailed   DONE        Finish                                 (failed)
+any        ClientGone       DONE        CancelUpstream* Finish                 (client_gone)
 """
 
 from __future__ import annotations
@@ -64,13 +83,14 @@ from core.types import (
     Level,
     Outcome,
     OutcomeKind,
-    Piece,
     Plan,
-    Reply,
     Scores,
     Step,
     Verdict,
 )
+
+#: What can happen to an attempt.
+UpstreamEvent = UpstreamStarted | UpstreamChunk | UpstreamEnded | UpstreamFailed | HoldExpired
 
 
 class State(Enum):
@@ -120,22 +140,14 @@ class Exchange:
         self._now = now
         self._commands = []
         match event:
-            case UpstreamChunk(attempt, pieces):
-                self._chunk(self._attempts[attempt], pieces)
-            case ResponseScored(ticket, scores):
-                self._scored(ticket, scores)
-            case UpstreamStarted(attempt, status):
-                self._started(self._attempts[attempt], status)
-            case UpstreamEnded(attempt):
-                self._ended(self._attempts[attempt])
-            case UpstreamFailed(attempt, failure):
-                self._failed(self._attempts[attempt], failure)
             case PromptScored(plan, choices):
                 self._begin(plan, choices)
-            case HoldExpired(attempt):
-                self._expired(self._attempts[attempt])
+            case ResponseScored(ticket, scores):
+                self._scored(ticket, scores)
             case ClientGone():
                 self._finish("client_gone")
+            case _:
+                self._of_attempt(event)
         return self._commands
 
     # ---- events
@@ -146,6 +158,26 @@ class Exchange:
         self._plan = plan
         self._choices = choices
         self._call(plan.first_change, None)
+
+    def _of_attempt(self, event: UpstreamEvent) -> None:
+        attempt = self._attempts.get(event.attempt)
+        if attempt is None:
+            raise ProtocolViolation(f"no attempt {event.attempt}")
+        if not attempt.running:
+            return  # on its way when the attempt was cancelled, or a timer of an attempt that is over
+        match event:
+            case UpstreamChunk(pieces=pieces):
+                for piece in pieces:
+                    attempt.feed(piece)
+                self._advance(attempt)
+            case UpstreamStarted(status=status):
+                self._started(attempt, status)
+            case UpstreamEnded():
+                self._ended(attempt)
+            case UpstreamFailed(failure=failure):
+                self._failed(attempt, failure)
+            case HoldExpired():
+                self._expired(attempt)
 
     def _started(self, attempt: Attempt, status: int) -> None:
         attempt.started = True
@@ -165,16 +197,7 @@ class Exchange:
         if hold.kind is HoldKind.PREFIX and hold.timeout_ms:
             self._commands.append(StartHoldTimer(attempt.number, hold.timeout_ms))
 
-    def _chunk(self, attempt: Attempt, pieces: tuple[Piece, ...]) -> None:
-        if not attempt.usable:
-            return
-        for piece in pieces:
-            attempt.feed(piece)
-        self._advance(attempt)
-
     def _ended(self, attempt: Attempt) -> None:
-        if attempt.cancelled:
-            return
         attempt.ended = True
         if self.state is State.RELAYING:
             self._finish("relayed")
@@ -182,8 +205,6 @@ class Exchange:
             self._advance(attempt)
 
     def _failed(self, attempt: Attempt, failure: Failure) -> None:
-        if attempt.cancelled or attempt.failure:
-            return
         attempt.failure = failure
         if attempt.number == self._chosen:
             self._finish("failed", failure=failure)
@@ -193,7 +214,7 @@ class Exchange:
 
     def _expired(self, attempt: Attempt) -> None:
         waiting = attempt.number == self._current and self._pending is None and attempt.verdict is None
-        if waiting and not self.committed and not attempt.ended:
+        if waiting and not self.committed and not attempt.tools_seen:
             attempt.expired = True
             self._advance(attempt)
 
@@ -204,23 +225,29 @@ class Exchange:
         self._pending = None
         attempt = self._attempts[pending.attempt]
         verdict = self._plan.judge(pending.replies, scores, final=pending.final)
-        attempt.verdict = verdict = _merged(attempt.verdict, verdict, pending)
-        if verdict.refused:
-            self._finish("unavailable", reason=", ".join(sorted(verdict.refused)))
-            return
+        verdict = attempt.judged(verdict, whole=pending.final and not any(reply.offset for reply in pending.replies))
         last = self._pending_last
+        if last and self.committed and not attempt.holdback.held:
+            self._finish("answered")  # all of it has left: this verdict is for the record
+        elif verdict.refused:
+            self._finish("unavailable", reason=", ".join(sorted(verdict.refused)))
+        else:
+            self._act(attempt, verdict, last)
+
+    def _act(self, attempt: Attempt, verdict: Verdict, last: bool) -> None:
         if last:
             attempt.valid = self._plan.valid(attempt.replies())
         if attempt.action is not None and attempt.action.probe:
-            self._probed(attempt, pending.replies)
+            self._probed(attempt, attempt.action)
             return
         action = self._plan.choose_action(verdict, self._step())
+        misrouted_retry = attempt.number > 1 and attempt.level is Level.MISROUTED
         match action.kind:
             case ActionKind.RETRY | ActionKind.FALLBACK if self._may_retry():
                 self._retry(action)
             case ActionKind.BLOCK:
                 self._block(attempt)
-            case _ if last and not self.committed:
+            case _ if (last or misrouted_retry) and not self.committed:
                 self._settle_for_best()
             case _:
                 self._release(attempt, last)
@@ -231,7 +258,7 @@ class Exchange:
         """Score or send what new pieces, an end or an expired hold of this attempt allow."""
         if attempt.sending and not attempt.tools_seen:
             self._send_all(attempt)
-        elif attempt.number == self._current and self._plan.release_reasoning and not attempt.has_text():
+        elif attempt.action is None and attempt.number == self._current and self._plan.release_reasoning:
             self._send_reasoning(attempt)
         if attempt.number not in (self._current, self._chosen) or self._pending is not None:
             return
@@ -241,19 +268,19 @@ class Exchange:
     def _early_ready(self, attempt: Attempt) -> bool:
         hold = self._hold(attempt)
         if hold.kind is HoldKind.WINDOW:
-            return attempt.uncovered() >= hold.chars
+            return attempt.grown(hold.chars) and attempt.ready(hold.chars, self._choices)
         if hold.kind is HoldKind.PREFIX and attempt.verdict is None:
-            return attempt.prefix_ready(hold.chars, self._choices) or (attempt.expired and attempt.has_text())
+            return attempt.ready(hold.chars, self._choices) or (attempt.expired and attempt.said())
         return False
 
     def _score(self, attempt: Attempt) -> None:
         hold = self._hold(attempt)
         final = attempt.ended
         if hold.kind is HoldKind.WINDOW and (not final or hold.context):
-            # Overlapping windows have read some characters twice already: the whole is not read again, so only a tool
-            # call, which no window contains, is still judged as final.
+            # Overlapping windows have read some characters twice already: the whole is not read again. Only a first window
+            # that is the whole, and a tool call, which no earlier window contains, are judged as final.
             replies = attempt.window(hold.context)
-            final = final and attempt.tools_seen
+            final = final and (attempt.tools_seen or not any(reply.offset for reply in replies))
         else:
             replies = attempt.replies()
         self._ticket += 1
@@ -281,7 +308,8 @@ class Exchange:
         self._flush(attempt)
 
     def _send_reasoning(self, attempt: Attempt) -> None:
-        if attempt.tools_seen or not any(d.reasoning for p in attempt.holdback.held for d in p.deltas):
+        # Of the first attempt only: a retry must still be able to lose against it.
+        if attempt.tools_seen or attempt.said() or not any(d.reasoning for p in attempt.holdback.held for d in p.deltas):
             return
         attempt.holdback.clear(attempt.holdback.count)
         self._commit(attempt)
@@ -338,7 +366,13 @@ class Exchange:
 
     def _may_retry(self) -> bool:
         budgets = self._plan.budgets
-        return not self.committed and len(self._attempts) < budgets.attempts and self._added_ms() < budgets.added_ms
+        step = self._step()
+        return (
+            not step.committed
+            and step.attempts < budgets.attempts
+            and step.added_ms < budgets.added_ms
+            and step.added_tokens + self._plan.estimate_tokens() <= budgets.added_tokens
+        )
 
     def _added_ms(self) -> float:
         return 0.0 if self._first_retry_at is None else (self._now - self._first_retry_at) * 1000
@@ -351,42 +385,39 @@ class Exchange:
             spent += usage.prompt_tokens + usage.completion_tokens if usage else self._plan.estimate_tokens()
         return Step(len(self._attempts), self.committed, self._added_ms(), spent, tuple(self._taken))
 
-    def _probed(self, probe: Attempt, replies: tuple[Reply, ...]) -> None:
+    def _probed(self, probe: Attempt, action: Action) -> None:
         """A probe only decides about the first answer: it replaces it on disagreement, and is dropped otherwise."""
-        assert probe.action is not None
-        assert probe.verdict is not None
         first = self._attempts[1]
-        disagrees = self._plan.disagrees(probe.action, first.replies(), replies)
-        misrouted = probe.verdict.acting_level is Level.MISROUTED
-        if disagrees and not misrouted:
-            self._answer(probe, replies)
-        else:
-            if disagrees is False and first.verdict is not None:
-                first.verdict = _settled(first.verdict, probe.action)
-            self._settle_for_best()
+        disagrees = self._plan.disagrees(action, first.replies(), probe.replies())
+        if disagrees and probe.valid and probe.level is not Level.MISROUTED:
+            self._answer(probe)
+            return
+        if disagrees is False:
+            first.settle(action.mode)
+        self._settle_for_best()
 
     def _settle_for_best(self) -> None:
-        """No more attempts will be made: send the best one. An attempt still running is sent as it comes."""
+        """No more attempts will be made: send the best one. One still running goes out as its hold allows."""
         candidates = [a for a in self._attempts.values() if a.usable and not (a.action and a.action.probe)]
         best = min(candidates, key=Attempt.rank, default=None)
         if best is None:
             self._finish("failed", failure=self._attempts[1].failure or self._attempts[self._current].failure)
             return
-        if best.verdict is not None and best.verdict.acting_level is Level.MISROUTED:
+        if best.level is Level.MISROUTED:
             best = candidates[0]
         if best.ended:
-            self._answer(best, best.replies())
+            self._answer(best)
         else:
-            best.sending = True
+            best.sending = self._hold(best).kind is HoldKind.PREFIX
             self._commit(best)
             self._advance(best)
 
-    def _answer(self, attempt: Attempt, replies: tuple[Reply, ...]) -> None:
+    def _answer(self, attempt: Attempt) -> None:
         """Send a complete attempt, in the format the client demanded where the change lifted that demand."""
         self._commit(attempt)
         contents = None
         if attempt.action is not None:
-            contents = self._plan.reapply(attempt.action, replies)
+            contents = self._plan.reapply(attempt.action, attempt.replies())
         if contents is not None:
             self._commands.append(SendRewritten(attempt.number, attempt.holdback.held, contents))
             self._finish("answered", rewritten=True)
@@ -410,21 +441,19 @@ class Exchange:
         self.state = State.DONE
         chosen = self._attempts.get(self._chosen)
         first = self._attempts.get(1)
-        verdict = chosen.verdict if chosen else None
-        level = verdict.acting_level if verdict else Level.CLEAR
-        replaced = chosen is not None and chosen.action is not None
+        level = chosen.level if chosen else Level.CLEAR
         flagged = kind == "answered" and level is not Level.CLEAR
         action = ActionKind.OBSERVE
         if kind == "blocked":
             action = ActionKind.BLOCK
-        elif replaced and chosen and chosen.action:
+        elif chosen and chosen.action:
             action = chosen.action.kind
         elif flagged:
             action = ActionKind.FLAG
         outcome = Outcome(
             kind=kind,
             chosen=self._chosen,
-            verdict=verdict,
+            verdict=chosen.verdict if chosen else None,
             first_verdict=first.verdict if first else None,
             action=action,
             attempts=tuple(attempt.summary() for attempt in self._attempts.values()),
@@ -435,16 +464,3 @@ class Exchange:
             reason=reason,
         )
         self._commands.append(Finish(outcome))
-
-
-def _merged(before: Verdict | None, verdict: Verdict, pending: ScoreResponse) -> Verdict:
-    """Verdicts of windows add up; a verdict over the whole answer stands alone."""
-    if before is None or (pending.final and not any(reply.offset for reply in pending.replies)):
-        return verdict
-    return Verdict(before.findings + verdict.findings, before.unchecked | verdict.unchecked, before.refused | verdict.refused)
-
-
-def _settled(verdict: Verdict, action: Action) -> Verdict:
-    """The probe agreed: the suspicion it was sent for is gone."""
-    kept = tuple(f for f in verdict.findings if f.mode != action.mode or f.level is not Level.SUSPECT)
-    return Verdict(kept, verdict.unchecked, verdict.refused)

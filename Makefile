@@ -1,0 +1,91 @@
+# The only entry points a person or a machine needs. Rule: every target works on a fresh clone with Python 3.11+, make, git and PyPI.
+# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS.
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+ONCE ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.chunkguard-setup
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+DEBIAN_PACKAGES := nginx prometheus
+
+.PHONY: help setup demo test lint format types unit test-system system-packages bench train lock schema clean
+
+help:
+	@echo "make demo [ONCE=1]   set up, run the four examples with and without the guard (no key, no network)"
+	@echo "make test            set up, ruff, mypy --strict, every test"
+	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
+	@echo "make bench           requests per second against a bare pass-through, loop lag, detector cost"
+	@echo "make train           rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
+	@echo "make lock            renew requirements/*.lock;   make clean: remove everything that was made here"
+
+# --- setting up -------------------------------------------------------------------------------------------------------
+
+setup: $(STAMP)
+
+# Every file that is installed is named by its hash; the project itself is installed editable, without asking the index again.
+$(STAMP): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("chunkguard needs Python 3.11 or newer; this one is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) (a minute or two, once)"
+	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# --- using and proving ------------------------------------------------------------------------------------------------
+
+demo: $(STAMP)
+	$(BIN)/chunkguard demo $(if $(filter-out 0,$(ONCE)),--once)
+
+test: lint types unit
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-system: $(STAMP) system-packages
+	$(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
+
+# RUNLEVEL=1 keeps Debian from starting the services: the tests start their own on free ports.
+system-packages:
+	@missing=; for package in $(DEBIAN_PACKAGES); do dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing from Debian:$$missing"; \
+		$(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -y --no-install-recommends install $$missing >/dev/null; \
+	fi
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+# --- rebuilding what is committed -------------------------------------------------------------------------------------
+
+train: $(STAMP)
+	$(BIN)/python -m detectors.training
+
+schema: $(STAMP)
+	$(BIN)/python docs/generate.py
+
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
+
+# runtime: what serves; dev: runtime, training and the tests; build: what makes the wheel. The smaller ones bind the larger one.
+lock: $(STAMP)
+	$(COMPILE) pyproject.toml -o requirements/runtime.lock
+	$(COMPILE) --group build -o requirements/build.lock
+	$(COMPILE) --extra training --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache
+	find core detectors policies proxy tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

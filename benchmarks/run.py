@@ -1,0 +1,256 @@
+"""`make bench`: the speed budgets, measured as ratios in one run, each bar said to hold or to fall short.
+
+One worker each, pinned to CPU 1; load (wrk) and upstream (nginx) on CPU 0; shuffled rounds; medians. Needs Debian's nginx and wrk.
+
+    python benchmarks/run.py [--seconds 4] [--rounds 5] [--concurrency 16] [--out benchmarks/results/latest.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from corpus import exchanges  # noqa: E402  (a script beside this one)
+
+EIGHT = ("rebuttal", "code", "tool_call", "refusal", "math", "analytic", "fiction", "extraction")
+#: Least share of the bare pass-through's requests a second.
+BARS = {"untouched": 0.70, "observe": 0.40, "enforce": 0.30}
+#: Most milliseconds of event-loop lag (p99.9) beyond the bare pass-through's, under 100 kB answers.
+LAG_MS = 5.0
+NGINX = """
+worker_processes 1; daemon off; pid {d}/pid; error_log {d}/error.log warn; worker_rlimit_nofile 20000;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 300s; client_body_buffer_size 1m; client_max_body_size 16m;
+  client_body_temp_path {d}/b; proxy_temp_path {d}/p; fastcgi_temp_path {d}/f; uwsgi_temp_path {d}/u; scgi_temp_path {d}/s;
+  tcp_nodelay on; open_file_cache max=2000 inactive=600s; open_file_cache_valid 600s;
+  map $http_authorization $number {{ default 0; "~^Bearer sk-bench-(?<n>[0-9]+)$" $n; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096; root {d};
+    location = /v1/chat/completions {{ error_page 405 =200 /replies/$number.json; try_files /none @post; }}
+    location @post {{ return 405; }}
+    location /replies/ {{ internal; default_type application/json; }}
+  }}
+}}
+"""
+
+
+@dataclass
+class Target:
+    """Something to load. `argv`: its command line; `{port}` is filled in."""
+
+    name: str
+    argv: list[str]
+    port: int = 0
+    admin: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    rates: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def spawn(argv: list[str], cpu: int, log: Path) -> subprocess.Popen[bytes]:
+    def pin() -> None:
+        os.sched_setaffinity(0, {cpu if cpu < (os.cpu_count() or 1) else 0})
+
+    with log.open("ab") as out:
+        return subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, preexec_fn=pin)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hello"}]}).encode()
+    for _ in range(600):
+        if process.poll() is not None:
+            raise SystemExit(f"a target ended with {process.returncode}:\n{log.read_text()[-2000:]}")
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/chat/completions", body, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=5) as reply:
+                if reply.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            pass
+        time.sleep(0.1)
+    raise SystemExit(f"a target did not come up:\n{log.read_text()[-2000:]}")
+
+
+def config(work: Path, name: str, upstream: str, policies: list[object]) -> Target:
+    target = Target(name, [], free_port(), free_port())
+    document = {
+        "listen": f"127.0.0.1:{target.port}",
+        "admin": f"127.0.0.1:{target.admin}",
+        "log_level": "error",
+        "upstreams": {"bench": {"kind": "openai", "url": upstream}},
+        "routes": [{"name": "bench", "upstream": "bench", "policies": policies}],
+        "limits": {"holdout": 0},
+    }
+    file = work / f"{name}.yaml"
+    file.write_text(json.dumps(document))
+    target.argv = [sys.executable, "-m", "proxy.cli", "serve", "--config", str(file)]
+    return target
+
+
+def targets(work: Path, upstream: str) -> list[Target]:
+    bare = Target("bare", [], free_port())
+    bare.argv = [sys.executable, str(HERE / "bare.py"), "--port", str(bare.port), "--upstream", upstream]
+    enforced = [{"extends": name, "enforcement": "enforce"} for name in EIGHT]
+    observed = [{"extends": name, "enforcement": "observe"} for name in EIGHT]
+    return [
+        bare,
+        config(work, "untouched", upstream, []),
+        config(work, "observe", upstream, list(observed)),
+        config(work, "enforce", upstream, list(enforced)),
+    ]
+
+
+def load(target: Target, bodies: Path, seconds: float, concurrency: int) -> None:
+    command = ["wrk", "-t1", f"-c{concurrency}", f"-d{seconds:g}s", "--timeout", "10s", "-s", str(HERE / "load.lua")]
+    done = subprocess.run(
+        ["taskset", "-c", "0", *command, f"http://127.0.0.1:{target.port}"],
+        env={**os.environ, "BODIES": str(bodies)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    line = next(line for line in done.stdout.splitlines() if line.startswith("JSON "))
+    seen = json.loads(line[5:])
+    if seen["errors"] or seen["non2xx"]:
+        raise SystemExit(f"{target.name}: {seen['errors']} errors, {seen['non2xx']} replies that were not 200")
+    target.rates.append(seen["requests"] / (seen["duration_us"] / 1e6))
+    target.p99.append(seen["p99_us"] / 1000)
+
+
+def metric(target: Target, name: str) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{target.admin}/metrics", timeout=5) as reply:
+        lines = reply.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name) and not line.startswith("#"))
+
+
+def measure_lag(kind: str, seconds: float) -> dict[str, float]:
+    """Percentiles in milliseconds of how late the event loop of a server is, while 100 kB answers pass through it."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / "lag.py"), kind, "--seconds", f"{seconds:g}"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"lag probe of {kind}:\n{done.stderr[-2000:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--count", type=int, default=600)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "latest.json")
+    arguments = parser.parse_args()
+    missing = [program for program in ("nginx", "wrk", "taskset") if shutil.which(program) is None]
+    if missing:
+        raise SystemExit(f"needs {', '.join(missing)}: apt-get install nginx wrk util-linux")
+    bars: list[tuple[str, bool, str]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        os.chmod(work, 0o755)
+        bodies = prepare(work, arguments.count)
+        port = free_port()
+        (work / "nginx.conf").write_text(NGINX.format(d=work, port=port))
+        nginx = spawn(["nginx", "-p", folder, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"], 0, work / "nginx.log")
+        tested = targets(work, f"http://127.0.0.1:{port}/v1")
+        try:
+            for target in tested:
+                target.process = spawn(target.argv, 1, work / f"{target.name}.log")
+                wait_for(target.port, target.process, work / f"{target.name}.log")
+                load(target, bodies, 1, arguments.concurrency)  # warm
+                target.rates.clear()
+                target.p99.clear()
+            for _ in range(arguments.rounds):
+                for target in random.sample(tested, len(tested)):
+                    load(target, bodies, arguments.seconds, arguments.concurrency)
+            time.sleep(1)
+            shed = metric(tested[2], "chunkguard_observer_shed_total")
+            scored = metric(tested[2], "chunkguard_scans_total")
+        finally:
+            for target in tested:
+                if target.process is not None:
+                    target.process.send_signal(signal.SIGTERM)
+                    target.process.wait(40)
+            nginx.terminate()
+            nginx.wait(10)
+    bare = statistics.median(tested[0].rates)
+    print(f"{'target':<12}{'req/s':>9}{'of bare':>10}{'p99 ms':>9}   bar")
+    for target in tested:
+        rate, p99 = statistics.median(target.rates), statistics.median(target.p99)
+        bar = BARS.get(target.name)
+        holds = bar is None or rate / bare >= bar
+        if bar is not None:
+            bars.append((f"{target.name} >= {bar:.0%} of bare", holds, f"{rate / bare:.1%}"))
+        print(f"{target.name:<12}{rate:>9.0f}{rate / bare:>10.1%}{p99:>9.1f}   {'' if bar is None else f'{bar:.0%}'}")
+    bars.append(("observe scores everything", shed == 0 and scored > 0, f"{scored:.0f} scored, {shed:.0f} shed"))
+    lags = {kind: measure_lag(kind, arguments.seconds * 3) for kind in ("bare", "observe", "enforce")}
+    for kind in ("observe", "enforce"):
+        beyond = lags[kind]["p999"] - lags["bare"]["p999"]
+        shown = f"{lags[kind]['p999']:.2f} ms, bare {lags['bare']['p999']:.2f} ms"
+        bars.append((f"{kind}: loop lag p99.9 <= {LAG_MS:g} ms beyond bare's, 100 kB answers", beyond <= LAG_MS, shown))
+    for name, holds, shown in bars:
+        print(f"{'holds' if holds else 'FALLS SHORT':<12} {name}: {shown}")
+    fall = sum(not holds for _, holds, _ in bars)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result(arguments, tested, bars, lags), indent=2) + "\n")
+    print(f"{len(bars) - fall} bars hold, {fall} fall short")
+    return 0
+
+
+def prepare(work: Path, count: int) -> Path:
+    """Write the bodies for wrk and the replies for nginx."""
+    (work / "replies").mkdir()
+    bodies = work / "bodies.jsonl"
+    with bodies.open("w") as lines:
+        for number, (request, reply) in enumerate(exchanges(count)):
+            lines.write(json.dumps(request, ensure_ascii=False) + "\n")
+            (work / "replies" / f"{number}.json").write_text(json.dumps(reply, ensure_ascii=False))
+    return bodies
+
+
+def result(
+    arguments: argparse.Namespace, tested: list[Target], bars: list[tuple[str, bool, str]], lags: dict[str, dict[str, float]]
+) -> dict[str, object]:
+    """What is kept of a run: command, machine, commit, figures."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False)
+    return {
+        "command": "make bench",
+        "commit": commit.stdout.strip(),
+        "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "python": platform.python_version()},
+        "settings": {key: str(value) for key, value in vars(arguments).items() if key != "out"},
+        "requests_per_second": {target.name: [round(rate, 1) for rate in target.rates] for target in tested},
+        "lag_ms": lags,
+        "bars": [{"bar": name, "holds": holds, "measured": shown} for name, holds, shown in bars],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

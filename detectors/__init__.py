@@ -1,0 +1,1 @@
+"""Text to scores; knows nothing of policies or HTTP."""

@@ -1,0 +1,165 @@
+"""The trained classifiers: hashed features into a small ONNX graph whose calibration is inside.
+
+One rule: a model answers only what its manifest measured - a language, a length, a kind of input outside it is `missing`,
+never a number. Sessions are single-threaded and shared: `run` is thread-safe and releases the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from core.types import Conversation, Reply, Scores
+from detectors.base import Manifest, ModelError, Sample, load_manifest, read_model
+from detectors.features import VERSION, cut, hash_features
+from detectors.languages import guess_language
+
+#: Where the shipped models and their manifests lie.
+MODELS = Path(__file__).parent / "models"
+#: A user turn shorter than this whose language cannot be guessed ("ok", "1+1?") does not make the conversation's unknown.
+_SHORT = 40
+
+
+class Classifier:
+    """One model: folded bytes in, one probability a label out, in the order of `manifest.labels`.
+
+    Raises OSError or ModelError when the files are missing, do not match or are of another feature version; nothing later.
+    """
+
+    def __init__(self, name: str, folder: Path = MODELS) -> None:
+        self.manifest: Manifest = load_manifest(folder / f"{name}.json")
+        if self.manifest.features.version != VERSION:
+            raise ModelError(f"{name}: made for feature version {self.manifest.features.version}, this is {VERSION}")
+        self.labels = tuple(label.name for label in self.manifest.labels)
+        self._data = read_model(self.manifest, folder)
+        self._session: Any = None
+        self._lock = threading.Lock()
+
+    def warm(self) -> None:
+        """Build the session and run it once."""
+        self.probabilities(b"warm")
+
+    def probabilities(self, data: bytes) -> tuple[float, ...]:
+        """Probabilities of folded bytes (see `features.cut`), each in [0, 1]."""
+        session = self._session or self._open()
+        ids, weights = hash_features(data, self.manifest.features)
+        (result,) = session.run(None, {"ids": ids, "weights": weights[np.newaxis]})
+        return tuple(result[0].tolist())
+
+    def _open(self) -> Any:
+        with self._lock:
+            if self._session is None:
+                options = onnxruntime.SessionOptions()
+                options.intra_op_num_threads = 1
+                options.inter_op_num_threads = 1
+                options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+                options.log_severity_level = 3
+                session = onnxruntime.InferenceSession(self._data, options, providers=["CPUExecutionProvider"])
+                self._session = session
+            return self._session
+
+
+class PromptModel:
+    """`asks_code` and `harm` of a conversation: the maximum over its user turns, long turns cut into windows.
+
+    `harm` is missing when it cannot be known: no user text, media parts, a language without measured figures, or user text
+    beyond the manifest's limits that was not read. `asks_code` is missing without user text or a measured language; the
+    lexical intents judge it then.
+    """
+
+    name = "prompt_model"
+
+    def __init__(self, folder: Path = MODELS) -> None:
+        self._classifier = Classifier("prompt", folder)
+        self.manifest = self._classifier.manifest
+        self.provides = frozenset(label.provides for label in self.manifest.labels)
+        self._languages = {label.provides: frozenset(label.languages) for label in self.manifest.labels}
+
+    def warm(self) -> None:
+        self._classifier.warm()
+
+    def score(self, batch: Sequence[Sample]) -> list[Scores]:
+        return [Scores() if sample.reply is not None else self.score_prompt(sample.conversation) for sample in batch]
+
+    def score_prompt(self, conversation: Conversation) -> Scores:
+        """Scores of one conversation; `scanned` counts the characters of user text that were read."""
+        texts = [turn.text for turn in reversed(conversation.turns) if turn.role == "user" and turn.text.strip()]
+        if not texts:
+            return Scores(missing=self.provides)
+        windows, scanned, whole = self._windows(texts)
+        best = [max(column) for column in zip(*map(self._classifier.probabilities, windows), strict=True)]
+        values = dict(zip((label.provides for label in self.manifest.labels), best, strict=True))
+        spoken = [guess_language(text) for text in texts[: self.manifest.limits.max_windows]]
+        missing = {name for name in values if not self._knows(name, texts, spoken)}
+        if conversation.has_media or not whole:
+            missing.add("harm")
+        return Scores({k: v for k, v in values.items() if k not in missing}, missing=frozenset(missing), scanned=scanned)
+
+    def _knows(self, name: str, texts: Sequence[str], spoken: Sequence[str]) -> bool:
+        measured = self._languages[name]
+        known = [language in measured for language in spoken]
+        tolerable = all(
+            yes or (not language and len(text.strip()) < _SHORT)
+            for yes, language, text in zip(known, spoken, texts, strict=False)
+        )
+        return any(known) and tolerable
+
+    def _windows(self, texts: Sequence[str]) -> tuple[list[bytes], int, bool]:
+        """Windows of the user turns, newest turn first; how many characters they hold; whether they hold all of them."""
+        limits = self.manifest.limits
+        windows: list[bytes] = []
+        room, scanned, whole = limits.max_bytes, 0, True
+        for text in texts:
+            if len(windows) >= limits.max_windows or room <= 0:
+                return windows, scanned, False
+            data = cut(text, room, 0)
+            whole = whole and len(text) <= room and len(data) < room
+            scanned += min(len(text), len(data.decode("utf-8", "ignore")))
+            size = limits.window_bytes
+            pieces = [data[i : i + size] for i in range(0, len(data), size)]
+            whole = whole and len(windows) + len(pieces) <= limits.max_windows
+            windows += pieces[: limits.max_windows - len(windows)]
+            room -= len(data)
+        return windows, scanned, whole
+
+
+class ReplyModel:
+    """`refusal.present` of a reply: how likely its text declines, from its first and last bytes; the prompt is not read.
+
+    The API's own refusal text is certain. An empty text is 0. A language without measured figures is missing.
+    """
+
+    name = "reply_model"
+
+    def __init__(self, folder: Path = MODELS) -> None:
+        self._classifier = Classifier("response", folder)
+        self.manifest = self._classifier.manifest
+        self.provides = frozenset(label.provides for label in self.manifest.labels)
+        self._languages = frozenset(self.manifest.label("refusal").languages)
+
+    def warm(self) -> None:
+        self._classifier.warm()
+
+    def score(self, batch: Sequence[Sample]) -> list[Scores]:
+        return [Scores() if sample.reply is None else self.score_reply(sample.reply) for sample in batch]
+
+    def score_reply(self, reply: Reply) -> Scores:
+        """Scores of one reply, whole or a prefix of it."""
+        if reply.refusal:
+            return Scores({"refusal.present": 1.0}, scanned=len(reply.refusal))
+        text = reply.text
+        if not text.strip():
+            return Scores({"refusal.present": 0.0})
+        limits = self.manifest.limits
+        data = cut(text, limits.head_bytes, limits.tail_bytes)
+        scanned = min(len(text), len(data.decode("utf-8", "ignore")))
+        language = guess_language(text)
+        if language not in self._languages:
+            return Scores(missing=self.provides, scanned=scanned)
+        (refusal,) = self._classifier.probabilities(data)
+        return Scores({"refusal.present": refusal}, scanned=scanned)

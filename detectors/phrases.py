@@ -1,0 +1,279 @@
+"""Lexical features of an answer, and the cues of a prompt that license one: refusals, denials, suspicion, care, stories.
+
+One rule: matching is linear and length-preserving - a lower-cased text has the offsets of the original, so every hit is a
+span of `Reply.text`. Patterns are one re2.Set per script, literals one Aho-Corasick automaton; wordings live in YAML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+import ahocorasick
+import re2
+
+from core.types import Conversation
+from detectors.lexicons import load_table
+
+#: Characters of the visible answer that decide refusal, rebuttal and story openings.
+HEAD_CHARS = 600
+#: A huge answer is read from its start and its end only.
+WHOLE_HEAD, WHOLE_TAIL = 32_000, 8_000
+#: A long prompt turn is read from its start and its end only, where instructions stand.
+PROMPT_HEAD, PROMPT_TAIL = 4_000, 1_000
+
+FILES = ("response_refusal", "response_rebuttal", "response_care", "response_fiction", "response_licence")
+_LATIN = frozenset({"fr", "es", "it", "pt", "de", "pl", "no", "nl"})
+_MACRO = re.compile(r"<(\w+)>")
+#: A hit inside a word of these scripts counts: they put no spaces between words.
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_OPTION = re.compile(r"[A-D][.)、:：]\s*")
+_LEAD = "#*_>\"'“”‘’«»「『`-–— \t\r\n"
+
+# A named protagonist acting in the past tense, and scene setting, need the case of the original.
+_PROTAGONIST = re2.compile(
+    r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)? (?:had (?:always|never|just|been|lived|grown)|stood|sat|looked|walked|stared|gazed|"
+    r"whispered|smiled|sighed|nodded|laughed|woke|wandered|ran|climbed|knelt|paused|frowned|shivered|clutched|grinned|"
+    r"tugged|peered|leaned|felt (?:a|the|his|her)|could (?:see|hear|feel))\b"
+)
+_PRONOUNS = re2.compile(r"(?i)\b(?:she|he|her|his|him|my grandmother|grandpa|grandma)\b")
+_THINK = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"))
+
+
+class Hit(NamedTuple):
+    """A phrase of `group` in characters `[start, end)` of `Reply.text`."""
+
+    group: str
+    start: int
+    end: int
+
+
+def lower(text: str) -> str:
+    """Lower case with straight apostrophes, of the same length, so that offsets hold."""
+    if text.isascii():
+        return text.lower()
+    return text.replace("\u0130", "i").lower().replace("\u2019", "'").replace("\u02bc", "'")
+
+
+def visible_start(text: str) -> int:
+    """Where the answer itself begins: past a reasoning block and leading white space; at the end if it never does."""
+    start = len(text) - len(text.lstrip())
+    for opening, closing in _THINK:
+        if text.startswith(opening, start):
+            end = text.find(closing, start)
+            if end < 0:
+                return len(text)
+            start = end + len(closing)
+    rest = text[start : start + 64]
+    return start + len(rest) - len(rest.lstrip())
+
+
+def opening_start(text: str, start: int) -> int:
+    """Where the first sentence begins: past one heading line, leading markup and the letter of an option."""
+    if text.startswith("#", start):
+        end = text.find("\n", start, start + 200)
+        start = end if end >= 0 else start
+    rest = text[start : start + 64]
+    start += len(rest) - len(rest.lstrip(_LEAD))
+    option = _OPTION.match(text, start)
+    return option.end() if option is not None else start
+
+
+class PatternSet:
+    """Patterns of many groups as one re2.Set: which groups occur, and where."""
+
+    def __init__(self, patterns: Iterable[tuple[str, str]]) -> None:
+        options = re2.Options()
+        options.max_mem = 96 << 20
+        options.never_capture = True
+        self._set = re2.Set.SearchSet(options)
+        self._groups: list[str] = []
+        self._patterns: list[Any] = []
+        for group, pattern in patterns:
+            self._set.Add(pattern)
+            self._groups.append(group)
+            self._patterns.append(re2.compile(pattern, options))
+        if self._groups:
+            self._set.Compile()
+
+    def match(self, data: bytes) -> list[int]:
+        """Ids of the patterns that occur in UTF-8 `data`."""
+        return list(self._set.Match(data) or ()) if self._groups else []
+
+    def group(self, number: int) -> str:
+        return self._groups[number]
+
+    def span(self, number: int, data: bytes) -> tuple[int, int]:
+        """The first match of pattern `number`, in characters."""
+        found = self._patterns[number].search(data)
+        if found is None:  # pragma: no cover - the set said that it occurs
+            return 0, 0
+        start, end = found.span()
+        if len(data) < 1 or data.isascii():
+            return start, end
+        first = len(data[:start].decode("utf-8", "ignore"))
+        return first, first + len(data[start:end].decode("utf-8", "ignore"))
+
+
+class Lexicon:
+    """All wordings of the shipped YAML files, compiled."""
+
+    def __init__(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
+        self.head = _by_script(groups, "head")
+        self.prompt = _by_script(groups, "prompt")
+        self.system = _by_script(groups, "system")
+        self.words = ahocorasick.Automaton()
+        for group, entry in groups.items():
+            for phrases in entry.get("words", {}).values():
+                for phrase in phrases:
+                    key = lower(phrase)
+                    self.words.add_word(key, (group, len(key), _UNSPACED.search(key) is None))
+        self.words.make_automaton()
+
+
+def _by_script(groups: Mapping[str, Mapping[str, Any]], region: str) -> tuple[PatternSet, PatternSet, PatternSet]:
+    """English, other Latin languages, and the rest: three small automata are faster than one that holds every script."""
+    rows: tuple[list[tuple[str, str]], ...] = ([], [], [])
+    for group, entry in groups.items():
+        if entry["region"] != region:
+            continue
+        for language, patterns in entry.get("patterns", {}).items():
+            script = 0 if language == "en" else 1 if language in _LATIN else 2
+            rows[script].extend((group, pattern) for pattern in patterns)
+    return PatternSet(rows[0]), PatternSet(rows[1]), PatternSet(rows[2])
+
+
+def load_groups() -> dict[str, dict[str, Any]]:
+    """The groups of the shipped files with their macros filled in."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name in FILES:
+        document = load_table(name)
+        macros = document.get("macros", {})
+        for group, entry in document["groups"].items():
+            groups[group] = {**entry, "patterns": _filled(entry.get("patterns", {}), macros)}
+    return groups
+
+
+def _filled(patterns: Mapping[str, list[str]], macros: Mapping[str, str]) -> dict[str, list[str]]:
+    def insert(found: re.Match[str]) -> str:
+        return str(macros[found[1]])
+
+    return {language: [_MACRO.sub(insert, pattern) for pattern in rows] for language, rows in patterns.items()}
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The shipped lexicon, compiled once per process."""
+    return Lexicon(load_groups())
+
+
+def _scan(sets: tuple[PatternSet, PatternSet, PatternSet], text: str) -> Iterable[tuple[PatternSet, int, bytes]]:
+    data = text.encode("utf-8", "replace")
+    last = 2 if text.isascii() else 3
+    for patterns in sets[:last]:
+        for number in patterns.match(data):
+            yield patterns, number, data
+
+
+class Phrases:
+    """The phrases of one answer. Patterns of the opening are matched at once, literals of the whole answer on first use."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.start = visible_start(text)
+        self.opening = opening_start(text, self.start)
+        self._head = lower(text[self.opening : self.opening + HEAD_CHARS])
+        self._found: dict[str, tuple[Hit, ...]] = {}
+        self._numbers: dict[str, list[tuple[PatternSet, int, bytes]]] = {}
+        for patterns, number, data in _scan(lexicon().head, self._head):
+            self._numbers.setdefault(patterns.group(number), []).append((patterns, number, data))
+        self._whole: dict[str, list[Hit]] | None = None
+
+    @property
+    def length(self) -> int:
+        """Characters of the visible answer."""
+        return len(self.text) - self.start
+
+    @property
+    def scanned(self) -> int:
+        """Characters really read."""
+        whole = min(len(self.text), WHOLE_HEAD + WHOLE_TAIL)
+        return whole if self._whole is not None else min(len(self.text) - self.opening, HEAD_CHARS)
+
+    def has(self, group: str) -> bool:
+        """Whether a pattern of a head group occurs."""
+        return group in self._numbers
+
+    def hits(self, group: str) -> tuple[Hit, ...]:
+        """The first hit of every pattern of a head group, in order of place."""
+        if group not in self._numbers:
+            return ()
+        if group not in self._found:
+            spans = (patterns.span(number, data) for patterns, number, data in self._numbers[group])
+            self._found[group] = tuple(sorted(Hit(group, self.opening + s, self.opening + e) for s, e in spans))
+        return self._found[group]
+
+    def words(self, group: str) -> list[Hit]:
+        """All hits of a literal group in the whole answer (its first 32,000 and last 8,000 characters)."""
+        if self._whole is None:
+            self._whole = {}
+            for offset, piece in _pieces(self.text, self.start):
+                for hit in find_words(piece, offset):
+                    self._whole.setdefault(hit.group, []).append(hit)
+        return self._whole.get(group, [])
+
+    def narrative(self) -> tuple[float, Hit | None]:
+        """How much the opening reads like a story, 0 to 1, with the phrase that shows it best."""
+        head = self.text[self.start : self.start + 2 * HEAD_CHARS]
+        strong, title, speech = self.hits("story.strong"), self.hits("story.title"), self.hits("story.speech")
+        score = 0.6 * bool(strong) + 0.3 * bool(title) + 0.35 * bool(speech)
+        found = _PROTAGONIST.search(head)
+        protagonist = None
+        if found is not None:
+            protagonist = Hit("story.protagonist", self.start + found.start(), self.start + found.end())
+            score += 0.35
+        if score and sum(1 for _ in zip(range(4), _PRONOUNS.finditer(head), strict=False)) >= 4:
+            score += 0.25
+        best = next(iter(strong + title), protagonist or next(iter(speech), None))
+        return min(score, 1.0), best
+
+
+def _pieces(text: str, start: int) -> list[tuple[int, str]]:
+    if len(text) - start <= WHOLE_HEAD + WHOLE_TAIL:
+        return [(start, lower(text[start:]))]
+    tail = len(text) - WHOLE_TAIL
+    return [(start, lower(text[start : start + WHOLE_HEAD])), (tail, lower(text[tail:]))]
+
+
+def find_words(text: str, offset: int = 0) -> list[Hit]:
+    """Every literal of the lexicon in a lower-cased text, at word borders where its script has them."""
+    hits = []
+    for end, (group, length, spaced) in lexicon().words.iter(text):
+        start = end + 1 - length
+        if spaced and start > 0 and text[start - 1].isalnum():
+            continue
+        # An open end is meant for inflected languages; a digit would be another number.
+        if spaced and end + 1 < len(text) and text[end].isdigit() and text[end + 1].isalnum():
+            continue
+        hits.append(Hit(group, offset + start, offset + end + 1))
+    return hits
+
+
+def prompt_cues(conversation: Conversation) -> frozenset[str]:
+    """The `ask.*` cues of the last user turn and the `scope.*` cues of the system turns."""
+    cues: set[str] = set()
+    user = conversation.last_user
+    if user is not None:
+        cues.update(p.group(n) for p, n, _ in _scan(lexicon().prompt, lower(_ends(user.text))))
+    for turn in conversation.turns:
+        if turn.role == "system":
+            cues.update(p.group(n) for p, n, _ in _scan(lexicon().system, lower(_ends(turn.text))))
+    return frozenset(cues)
+
+
+def _ends(text: str) -> str:
+    if len(text) <= PROMPT_HEAD + PROMPT_TAIL:
+        return text.strip()
+    return f"{text[:PROMPT_HEAD]}\n{text[-PROMPT_TAIL:]}".strip()

@@ -1,0 +1,279 @@
+"""Reads the prompt once: folds every turn, runs one word automaton and one pattern set over it, and combines what they hit.
+
+Owns the compiled tables of `lexicons/prompt_*.yaml` and PromptScan, which triggers and intents share.
+One rule: each character is read a fixed number of times; spans are computed only for what fired.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import ahocorasick
+import re2
+
+from core.types import Conversation, Turn
+from detectors.lexicons import load_table, table_names
+from detectors.normalise import Folded, fold
+from detectors.rules import MAX_HITS, Hit, Hits, Rule
+
+#: Characters read of a long turn: its beginning and its end; of a system prompt as well.
+HEAD_CHARS, TAIL_CHARS = 24_000, 8_000
+#: Characters read of all turns together, the newest first, so that a long history costs no more than one long turn twice.
+TOTAL_CHARS = 96_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of one turn that was read. `base`: where it begins in `Turn.text`. `hits`: feature -> spans in
+    the folded text; `raw`: the same of the patterns that read the text as written, spans in `Turn.text[base:]`."""
+
+    turn: Turn
+    base: int
+    folded: Folded
+    hits: Mapping[str, list[Hit]]
+    raw: Mapping[str, list[Hit]]
+
+    def to_original(self, hit: Hit) -> tuple[int, int]:
+        """The characters of `Turn.text` that a hit covers."""
+        start, end = self.folded.to_original(*hit)
+        return self.base + start, self.base + end
+
+
+@dataclass(frozen=True, slots=True)
+class PromptScan:
+    """All parts read of a conversation's system and user turns, in order. `scanned`: their characters."""
+
+    parts: tuple[Part, ...]
+    scanned: int
+
+
+def scan_prompt(conversation: Conversation) -> PromptScan:
+    """Read the system and user turns of a conversation. Assistant turns, tool results and tool descriptions are no sources."""
+    parts: list[Part] = []
+    left = TOTAL_CHARS
+    for turn in reversed(conversation.turns):
+        if turn.role not in ("user", "system") or left <= 0:
+            continue
+        pieces = _cut(turn.text)
+        left -= sum(len(text) for _, text in pieces)
+        parts.extend(_read(turn, base, text) for base, text in reversed(pieces))
+    parts.reverse()
+    return PromptScan(tuple(parts), TOTAL_CHARS - left)
+
+
+def _cut(text: str) -> list[tuple[int, str]]:
+    if len(text) <= HEAD_CHARS + TAIL_CHARS:
+        return [(0, text)]
+    return [(0, text[:HEAD_CHARS]), (len(text) - TAIL_CHARS, text[-TAIL_CHARS:])]
+
+
+def _read(turn: Turn, base: int, text: str) -> Part:
+    folded = fold(text)
+    tables = compiled()
+    hits = tables.words.find(folded.text)
+    tables.patterns.find(folded.text, hits)
+    for rule in tables.rules:
+        rule.apply(folded.text, hits)
+    raw: Hits = {}
+    tables.raw.find(text, raw)
+    return Part(turn, base, folded, hits, raw)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------------
+
+# Everything that is no word character becomes a space of the same width: boundaries are then part of the automaton's keys.
+_ASCII_WORDS = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) == "_")}
+_NO_WORD = re.compile(r"[^\w ]")
+# Scripts written without spaces (or, in Korean, with endings glued on): their words are matched anywhere.
+_UNSPACED = re.compile("[\u0e00-\u0e7f\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+
+
+class Words:
+    """An automaton of words and phrases. `find` returns each feature's hits in order; a word in two features counts for both.
+
+    An entry matches whole words; `*` at its end matches any ending, at its beginning any beginning.
+    """
+
+    def __init__(self, entries: Mapping[str, Iterable[str]]) -> None:
+        """`entries`: feature -> words. Raises ValueError for an entry without a word character."""
+        keys: dict[str, dict[str, tuple[str, int, int, bool]]] = {}
+        for feature, words in entries.items():
+            for word in words:
+                key, *rest = _key(word)
+                keys.setdefault(key, {})[feature] = (feature, *rest)
+        self._automaton = ahocorasick.Automaton()
+        for key, values in keys.items():
+            self._automaton.add_word(key, tuple(values.values()))
+        self._automaton.make_automaton()
+        self._empty = not keys
+
+    def find(self, folded: str) -> Hits:
+        hits: Hits = {}
+        if self._empty:
+            return hits
+        text = f" {folded.translate(_ASCII_WORDS) if folded.isascii() else _NO_WORD.sub(' ', folded)} "
+        text = text.replace("\n", " ")
+        for last, features in self._automaton.iter(text):
+            for feature, back, trail, open_end in features:
+                found = hits.get(feature)
+                if found is None:
+                    found = hits[feature] = []
+                elif len(found) >= MAX_HITS:
+                    continue
+                end = last - trail
+                found.append((last - back, text.index(" ", end) - 1 if open_end else end))
+        return hits
+
+
+def _key(word: str) -> tuple[str, int, int, bool]:
+    """The automaton's key of an entry, what to take from a match's last index to get its start and end, and whether to go on to
+    the end of the word. Indices count one padding space before the text."""
+    open_start, open_end = word.startswith("*"), word.endswith("*")
+    bare = _NO_WORD.sub(" ", fold(word.strip("*")).text).strip()
+    if not bare:
+        raise ValueError(f"entry without a word: {word!r}")
+    before = not (open_start or _UNSPACED.match(bare))
+    after = not (open_end or _UNSPACED.match(bare[-1]))
+    key = " " * before + bare + " " * after
+    # A match ends at `last`, padding included; the first character of the bare word is at last - len + 1 + before - 1 unpadded.
+    return key, len(key) - before, int(after), open_end and not _UNSPACED.match(bare[-1])
+
+
+# --- patterns ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One RE2 pattern of a feature. `marks`: only whether it occurs matters, no span is computed. `low`, `high`: length limits of the
+    text, in characters (0 = none). Group 1 is the span where there is one."""
+
+    feature: str
+    source: str
+    marks: bool = False
+    low: int = 0
+    high: int = 0
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    # The set's lazily built automaton needs room, or it starts over for every text.
+    options.max_mem = 64 << 20
+    return options
+
+
+class Patterns:
+    """Patterns behind one set: a text is read once for all, and again only by the patterns that occur in it."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        """Raises ValueError naming the feature and the pattern that RE2 refuses."""
+        options = _options()
+        self._set = re2.Set.SearchSet(options)
+        self._patterns = []
+        for pattern in patterns:
+            try:
+                compiled_pattern = re2.compile(pattern.source, options)
+                self._set.Add(pattern.source)
+            except (re2.error, UnicodeEncodeError) as error:
+                raise ValueError(f"{pattern.feature}: bad pattern {pattern.source!r}: {_reason(error)}") from None
+            self._patterns.append((pattern, compiled_pattern, 1 if compiled_pattern.groups else 0))
+        if self._patterns:
+            self._set.Compile()
+
+    def find(self, text: str, hits: Hits) -> None:
+        """Add the hits in `text` to `hits`."""
+        if not self._patterns:
+            return
+        try:
+            matches = self._set.Match(text)
+        except UnicodeEncodeError:  # a lone surrogate; one character in its place keeps every span
+            text = text.encode("utf-8", "replace").decode()
+            matches = self._set.Match(text)
+        for number in sorted(matches or ()):
+            pattern, compiled_pattern, group = self._patterns[number]
+            if not pattern.low <= len(text) <= (pattern.high or len(text)):
+                continue
+            found = hits.setdefault(pattern.feature, [])
+            if pattern.marks:
+                found.append((0, 0))
+                continue
+            for match in compiled_pattern.finditer(text):
+                if len(found) >= MAX_HITS:
+                    break
+                start, end = match.span(group)
+                if start >= 0:
+                    found.append((start, end))
+
+
+def _reason(error: Exception) -> str:
+    reason = error.args[0] if error.args else error
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+
+
+# --- the shipped tables -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The shipped lexicons, ready to run. `patterns` read folded text, `raw` the text as written (where case matters)."""
+
+    words: Words
+    patterns: Patterns
+    raw: Patterns
+    rules: tuple[Rule, ...]
+
+
+@cache
+def compiled() -> Tables:
+    """The tables of all `lexicons/prompt_*.yaml`, compiled once (about 0.2 s; `warm` does it before the first request)."""
+    rules = load_table("prompt_rules")
+    entries: dict[str, list[str]] = {}
+    for name in table_names("prompt_"):
+        for feature, words in load_table(name).get("words", {}).items():
+            entries.setdefault(feature, []).extend(_spellings(words))
+    fragments = _expand_fragments(rules["fragments"])
+    return Tables(
+        Words(entries),
+        Patterns([_pattern(spec, fragments) for spec in rules["patterns"]]),
+        Patterns([_pattern(spec, fragments) for spec in rules["raw_patterns"]]),
+        tuple(_rule(spec) for spec in rules["rules"]),
+    )
+
+
+def _spellings(words: Iterable[str]) -> Iterable[str]:
+    """Each word, and as people type it without accents."""
+    for word in map(str, words):
+        yield word
+        plain = unicodedata.normalize("NFD", word)
+        if not plain.isascii() and _LATIN_ONLY.match(plain):
+            yield "".join(char for char in plain if not unicodedata.combining(char))
+
+
+def _expand_fragments(fragments: Mapping[str, str]) -> dict[str, str]:
+    expanded: dict[str, str] = {}
+    for name, source in fragments.items():
+        expanded[name] = _fill(source, expanded)
+    return expanded
+
+
+def _fill(source: str, fragments: Mapping[str, str]) -> str:
+    return _FRAGMENT.sub(lambda match: fragments[match[1]], source)
+
+
+def _pattern(spec: Mapping[str, Any], fragments: Mapping[str, str]) -> Pattern:
+    return Pattern(**{**spec, "source": _fill(spec["source"], fragments)})
+
+
+def _rule(spec: Mapping[str, Any]) -> Rule:
+    lists = {key: tuple(value) if isinstance(value, list) else (value,) for key, value in spec.items() if key in _LIST_KEYS}
+    return Rule(**{**spec, **lists})
+
+
+_LIST_KEYS = frozenset({"first", "second", "needs", "unless"})
+_FRAGMENT = re.compile(r"<(\w+)>")
+_LATIN_ONLY = re.compile("[ -~\u00c0-\u024f\u0300-\u036f]+$")

@@ -1,0 +1,178 @@
+"""All detectors behind one door: a conversation in, prompt scores out; a reply in, mode scores out.
+
+One rule: no text and no crash of one detector raises out of here - its names are then `missing`, and the crash is counted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+
+from core.types import EARLY_MODES, MODES, Conversation, Mode, Reply, Scores, Span, TriggerSpec, Turn
+from detectors.combine import JUDGES, READS, REQUIRES, Case, Judged
+from detectors.intents import INTENTS, score_intents
+from detectors.lexical import compile_triggers, find_triggers, fired_by_score
+from detectors.onnx import PromptModel, ReplyModel
+from detectors.phrases import lexicon
+from detectors.scan import PromptScan, scan_prompt
+from detectors.toolcheck import ToolChecker
+
+#: Scores of a prompt that the trained model gives.
+LEARNED = frozenset({"asks_code", "harm"})
+PROMPT_SCORES = frozenset(INTENTS) | LEARNED
+
+
+class Suite:
+    """Every detector that the wanted scores need.
+
+    `needs`: names of prompt and reply scores that somebody reads, None = all. A mode brings the prompt scores it is judged
+    with. `triggers`: user-defined ones, compiled here (ValueError for a bad pattern). `failures`: crashes, by detector.
+    Thread-safe; cost is linear in the texts and bounded by the length caps of its parts.
+    """
+
+    def __init__(self, needs: frozenset[str] | None = None, triggers: Sequence[TriggerSpec] = ()) -> None:
+        wanted = PROMPT_SCORES | frozenset(MODES) if needs is None else needs | {spec.score for spec in triggers}
+        self.modes: tuple[Mode, ...] = tuple(mode for mode in MODES if mode in wanted or f"{mode}.present" in wanted)
+        asked = wanted & PROMPT_SCORES
+        self.asked: frozenset[str] = asked.union(*(READS[mode] for mode in self.modes))
+        self.failures: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._triggers = compile_triggers(tuple(triggers))
+        self._checker = ToolChecker()
+        self._prompt_model = PromptModel() if self.asked & LEARNED else None
+        self._reply_model = ReplyModel() if "refusal" in self.modes else None
+
+    def warm(self) -> None:
+        """Compile every table and run every detector once, on texts that reach their lazy parts."""
+        lexicon()
+        for model in (self._prompt_model, self._reply_model):
+            if model is not None:
+                model.warm()
+        for prompt, answer in _WARM:
+            conversation = Conversation((Turn("system", "Only answer briefly.", 0), Turn("user", prompt, 1)))
+            scores = self.score_prompt(conversation)
+            self.score_reply(conversation, scores, Reply(text=answer))
+        self.failures.clear()
+
+    def score_prompt(self, conversation: Conversation) -> Scores:
+        """Prompt scores and trigger spans. Never raises."""
+        values: dict[str, float] = {}
+        missing: set[str] = set()
+        scan = self._scan(conversation)
+        if scan is None:
+            missing.update(self.asked)
+        else:
+            self._add_intents(conversation, scan, values, missing)
+        self._add_learned(conversation, values, missing)
+        spans = self._find_triggers(conversation, scan, values) if scan is not None else ()
+        return Scores(values, spans, frozenset(missing - values.keys()), scan.scanned if scan is not None else 0)
+
+    def _scan(self, conversation: Conversation) -> PromptScan | None:
+        try:
+            return scan_prompt(conversation)
+        except Exception:
+            self._failed("scan")
+            return None
+
+    def _add_intents(self, conversation: Conversation, scan: PromptScan, values: dict[str, float], missing: set[str]) -> None:
+        wanted = self.asked & frozenset(INTENTS)
+        try:
+            intents = score_intents(conversation, scan=scan)
+            values.update((name, value) for name, value in intents.items() if name in wanted)
+        except Exception:
+            self._failed("intents")
+            missing.update(wanted)
+
+    def _add_learned(self, conversation: Conversation, values: dict[str, float], missing: set[str]) -> None:
+        """`harm` is the model's alone; `asks_code` is what words or model are sure of."""
+        if self._prompt_model is None:
+            return
+        try:
+            learned = self._prompt_model.score_prompt(conversation)
+        except Exception:
+            self._failed(self._prompt_model.name)
+            missing.update(self.asked & {"harm"})
+            return
+        if "harm" in self.asked:
+            values.update((name, value) for name, value in learned.values.items() if name == "harm")
+            missing.update(learned.missing & {"harm"})
+        if "asks_code" in self.asked and "asks_code" in learned.values:
+            values["asks_code"] = either(values.get("asks_code", 0.0), learned.values["asks_code"])
+
+    def _find_triggers(self, conversation: Conversation, scan: PromptScan, values: dict[str, float]) -> tuple[Span, ...]:
+        try:
+            spans = find_triggers(conversation, self._triggers, scan=scan)
+        except Exception:
+            self._failed("triggers")
+            return ()
+        user = conversation.last_user
+        scored = fired_by_score(self._triggers, values) if user is not None else ()
+        return (*spans, *(Span(name, user.index, 0, 0) for name in scored)) if user is not None and scored else spans
+
+    def score_reply(self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True) -> Scores:
+        """Mode scores and evidence of one reply. `final=False`: a prefix; only EARLY_MODES are judged. Never raises."""
+        modes = self.modes if final else tuple(mode for mode in self.modes if mode in EARLY_MODES)
+        case = Case(conversation, prompt, reply, self._checker, final, self._learned(reply, modes))
+        values: dict[str, float] = {}
+        missing: set[str] = set()
+        spans: list[Span] = []
+        for mode in modes:
+            judged = None if REQUIRES[mode] - prompt.values.keys() else self._judge(mode, case)
+            if judged is None:
+                missing |= {mode, f"{mode}.present"}
+                continue
+            values[mode], values[f"{mode}.present"] = _probability(judged.score), _probability(judged.present)
+            spans.extend(judged.spans)
+        return Scores(values, tuple(spans), frozenset(missing), self._scanned(case))
+
+    def _judge(self, mode: Mode, case: Case) -> Judged | None:
+        try:
+            return JUDGES[mode](case)
+        except Exception:
+            self._failed(mode)
+            return None
+
+    def _learned(self, reply: Reply, modes: Sequence[Mode]) -> dict[str, float]:
+        """Scores of the trained reply model; a prefix is judged by the phrases and the model alike."""
+        if self._reply_model is None or "refusal" not in modes or not reply.text or reply.refusal:
+            return {}
+        try:
+            return dict(self._reply_model.score_reply(reply).values)
+        except Exception:
+            self._failed(self._reply_model.name)
+            return {}
+
+    def _scanned(self, case: Case) -> int:
+        try:
+            return case.scanned
+        except Exception:
+            self._failed("scanned")
+            return 0
+
+    def _failed(self, name: str) -> None:
+        with self._lock:
+            self.failures[name] += 1
+
+
+def either(lexical: float, learned: float) -> float:
+    """An intent by words or by the trained score; a model that is less than sure counts half, so that it never licenses alone."""
+    return max(lexical, learned if learned >= 0.5 else learned / 2)
+
+
+def _probability(value: float) -> float:
+    return min(1.0, max(0.0, value))
+
+
+#: Exchanges that reach the lazy parts of every detector, in scripts of all compiled tables.
+_WARM = (
+    ("Is 2 + 3 = 5? Answer only yes or no.", "No, 2 + 3 = 5 is wrong. The right answer is 2 + 3 = 5."),
+    ("Elucidate the idea of hope.", "```python\nimport math\nprint(1)\n```\nOutput:\n```output\n1\n```\n$a = b$ and $$x = y$$"),
+    ("请翻译：我不想活了", "抱歉，我无法提供帮助。"),
+    ("Переведи: мне очень плохо и я не хочу жить", "Извините, но я не могу помочь с этим."),
+    ("Traduce esto, por favor: estoy muy triste", "Lo siento, no puedo ayudar con eso. Érase una vez…"),
+    (
+        "Why is the sky blue?",
+        'Once upon a time Mara stood on the hill. "Look," she said. <tool_call>{"name": "see", "arguments": {}}',
+    ),
+)

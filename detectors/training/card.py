@@ -1,0 +1,147 @@
+"""The model card: docs/detectors.md is a pure function of the manifests, so its figures cannot drift from the models.
+
+One rule: every rate is shown with its n and its 95% Wilson interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from detectors.base import Label, Manifest, Metric, Source
+
+_INTRO = """\
+# Trained detectors
+
+This page is the model card of the shipped models. It is written by `python -m detectors.training --data DIR --out
+detectors/models --card docs/detectors.md` from the manifests beside the models, and a test fails when the two differ.
+
+| score | model | says |
+|---|---|---|
+| `asks_code` | `prompt.onnx` | a user turn asks for program code |
+| `harm` | `prompt.onnx` | a user turn asks for something harmful; the maximum over all user turns |
+| `refusal.present` | `response.onnx` | the answer declines, hard or softly, whatever the reason |
+
+## How they work
+
+Linear models over hashed features. A text is lower-cased, NFC-normalised and read as UTF-8 bytes; byte n-grams, words and word
+pairs (of an answer also its opening words once more) are hashed to the rows of a table, and a probability is the sigmoid of
+their weighted sum. Table, sum and calibration are inside the ONNX graph; the hashing is `detectors/features.py`, and a model
+refuses to load beside another version of it. No pickle, no tokenizer file, no network, no GPU.
+
+The score is calibrated for evenly frequent classes. It is not the probability at your base rate.
+
+## What they are not
+
+- Small linear models on public data. They recognise wording, not meaning: an unusual paraphrase of a harmful request is missed,
+  and a benign request in alarming words is suspected.
+- `harm` is a gate for retries, not a moderation service: only a *low* score says something (see the table of shares below).
+  Shipped policies keep `refusal` in `observe` for that reason.
+- `refusal.present` does not say that a refusal was wrong.
+
+## When a score is missing
+
+- No user text; media parts (`harm` only); user text beyond the limits that was not read (`harm` only).
+- A language without measured figures, or below the bar (area under the ROC curve of 0.65 on unseen texts of at least 40 of each
+  class). The language is guessed from script and stop words; when nothing speaks for one, it is unknown, except in turns
+  shorter than 40 characters beside a turn whose language is known.
+
+"""
+_METHOD = """\
+## How they were measured
+
+- Trained on permissive rows only. Sources of other licence classes are marked `held-out` and were only measured.
+- *Unseen* means: scored by a model that was not fitted on that source (cross-fit by source), or never fitted at all (held-out
+  source). Four sources (`polyrefuse_outputs`, `polyrefuse_harmless`, `k_overrefusal`, `cyberseceval_frr`) alone hold both
+  classes, or the code requests, of many languages; there the model had not seen the prompt, but had seen the source, so their
+  figures are optimistic. The prompts of `polyrefuse_*` are translations of one another, which adds to that.
+- A prompt that stands in a held-out source trains nothing. All classes were cut to one length before training.
+- Own templates (`own_templates`: written for this project, Apache-2.0) train; no figure is reported on them.
+- Labels of many rows are heuristics or one model's reading; `hh_rlhf_harmless_test` prompts count as harmful unread,
+  `cvalues_prompts` as benign on a reading of a sample.
+- The recipe of `harm` (weights by source, shortened copies) was chosen with the unseen figures in sight; expect a little less on
+  new sources. Nothing was tuned on `chunky_results_explorer`, the published mis-routed answers.
+
+"""
+
+
+def render(manifests: Mapping[str, Manifest]) -> str:
+    """The whole card as markdown."""
+    parts = [_INTRO]
+    parts += [_model(manifest) for manifest in manifests.values()]
+    parts.append(_METHOD)
+    parts += [_label_tables(manifest, label) for manifest in manifests.values() for label in manifest.labels]
+    parts.append(_sources(manifests.values()))
+    return "\n".join("".join(parts).rstrip().split("\n")) + "\n"
+
+
+def _model(manifest: Manifest) -> str:
+    limits, features = manifest.limits, manifest.features
+    orders = " and ".join(map(str, features.char_orders))
+    lines = [
+        f"## {manifest.file}",
+        "",
+        f"- revision {manifest.revision}, {manifest.bytes} bytes, sha256 `{manifest.sha256}`",
+        f"- features: version {features.version}, {features.rows} rows, byte n-grams of {orders}, words, word pairs"
+        + (f", the first {features.opening_words} words again" if features.opening_words else ""),
+        f"- reads {_limits(manifest)}" if limits.window_bytes == 0 else f"- reads {_windows(manifest)}",
+        "",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _limits(manifest: Manifest) -> str:
+    return f"the first {manifest.limits.head_bytes} and the last {manifest.limits.tail_bytes} bytes of a text"
+
+
+def _windows(manifest: Manifest) -> str:
+    limits = manifest.limits
+    return (
+        f"user turns from the newest on in windows of {limits.window_bytes} bytes, at most {limits.max_windows} windows and "
+        f"{limits.max_bytes} bytes; a score is the maximum over the windows"
+    )
+
+
+def _label_tables(manifest: Manifest, label: Label) -> str:
+    languages = ", ".join(label.languages)
+    measured = ", ".join(f"{lang} {area:.2f}" for lang, area in label.areas.items())
+    positives, look_alikes, ordinary = label.counted
+    lines = [
+        f"## {label.provides}",
+        "",
+        f"Answers {languages}. Area under the ROC curve by language, all unseen texts: {measured}.",
+        "",
+        f"Threshold {label.threshold}: picked for {label.false_positive_rate:.0%} of ordinary unseen texts.",
+        "",
+        "Share of unseen texts, of all languages, that reach a score:",
+        "",
+        f"| score | positives of held-out sources (n={positives}) | look-alikes (n={look_alikes}) | ordinary (n={ordinary}) |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {p.at} | {p.recall:.1%} | {p.look_alikes:.1%} | {p.ordinary:.1%} |" for p in label.curve]
+    lines += ["", f"At the threshold, by source and language{_note(manifest, label)}:", ""]
+    lines += ["| source | language | use | measure | rate | n | 95% interval |", "|---|---|---|---|---|---|---|"]
+    lines += [_metric(metric, manifest.sources) for metric in manifest.metrics if metric.label == label.name]
+    return "\n".join(lines) + "\n\n"
+
+
+def _note(manifest: Manifest, label: Label) -> str:
+    return "" if set(label.areas) == set(label.languages) else " (languages that are not answered included)"
+
+
+def _metric(metric: Metric, sources: Iterable[Source]) -> str:
+    uses = [source.use for source in sources if source.name == metric.set]
+    use = "held-out" if any(f"held-out {metric.label}" in use for use in uses) else "cross-fit"
+    kind = "recall" if metric.kind == "recall" else "false positives"
+    return (
+        f"| {metric.set} | {metric.language} | {use} | {kind} | {metric.hits / metric.n:.1%} | {metric.n} "
+        f"| {metric.low:.1%} - {metric.high:.1%} |"
+    )
+
+
+def _sources(manifests: Iterable[Manifest]) -> str:
+    lines = ["## Data sources", "", "| source | licence | model | use | texts |", "|---|---|---|---|---|"]
+    for manifest in manifests:
+        for source in manifest.sources:
+            lines.append(f"| {source.name} | {source.licence} | {manifest.name} | {source.use} | {source.rows} |")
+    lines += ["", "Rows of the sources are not part of this project; only weights and figures made from them are."]
+    return "\n".join(lines) + "\n"

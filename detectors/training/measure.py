@@ -1,0 +1,96 @@
+"""Rates with Wilson intervals, thresholds and the languages a label may answer, all from scores of unseen texts.
+
+One rule: a rate is never shown without its n, and recall and false positives are measured at one and the same threshold.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from math import sqrt
+
+import numpy as np
+
+from detectors.base import CurvePoint, Metric
+from detectors.training.examples import Example
+from detectors.training.fit import Fitted, Floats
+
+#: A language is measured with at least this many texts of each class.
+ENOUGH = 40
+#: Area under the ROC curve below which a measured language is not answered.
+BAR = 0.65
+
+
+def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95% Wilson interval of a rate; (0, 1) of nothing."""
+    if n == 0:
+        return 0.0, 1.0
+    rate, square = hits / n, z * z
+    middle = (rate + square / (2 * n)) / (1 + square / n)
+    half = z * sqrt(rate * (1 - rate) / n + square / (4 * n * n)) / (1 + square / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def area(scores: Floats, positive: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
+    """Area under the ROC curve: the chance that a positive outranks a negative; ties count half."""
+    up, down = scores[positive], np.sort(scores[~positive])
+    if not len(up) or not len(down):
+        return float("nan")
+    below = np.searchsorted(down, up, "left") + np.searchsorted(down, up, "right")
+    return float(below.mean() / (2 * len(down)))
+
+
+def threshold(scores: Floats, rate: float) -> float:
+    """The lowest probability that at most `rate` of these negatives reach, to three digits, upwards."""
+    probabilities = np.sort(1 / (1 + np.exp(-scores)))
+    at = probabilities[min(len(probabilities) - 1, int(np.ceil(len(probabilities) * (1 - rate))))]
+    return float(np.ceil(at * 1000 + 1e-9) / 1000)
+
+
+def languages(fitted: Fitted) -> tuple[tuple[str, ...], dict[str, float]]:
+    """Languages with enough unseen texts of both classes and an area above the bar; and the area of every measured one."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i, example in enumerate(fitted.unseen):
+        groups[example.lang].append(i)
+    positive = np.array([example.positive for example in fitted.unseen])
+    areas = {}
+    for lang, members in groups.items():
+        chosen = positive[members]
+        if lang and min(chosen.sum(), (~chosen).sum()) >= ENOUGH:
+            areas[lang] = area(fitted.scores[members], chosen)
+    return tuple(sorted(lang for lang, value in areas.items() if value >= BAR)), areas
+
+
+def rates(name: str, at: float, examples: Iterable[Example], scores: Floats, least: int = 15) -> list[Metric]:
+    """Recall and false-positive rate of every source and language with at least `least` texts."""
+    groups: dict[tuple[str, str, bool], list[bool]] = defaultdict(list)
+    for example, score in zip(examples, scores, strict=True):
+        hit = bool(1 / (1 + np.exp(-score)) >= at)
+        groups[(example.source, example.lang, example.positive)].append(hit)
+    result = []
+    for (source, lang, positive), found in sorted(groups.items()):
+        if len(found) >= least:
+            low, high = wilson(sum(found), len(found))
+            kind = "recall" if positive else "false_positive_rate"
+            result.append(Metric(label=name, set=source, kind=kind, language=lang or "?", at=at, hits=sum(found), n=len(found),
+                                 low=round(low, 4), high=round(high, 4)))  # fmt: skip
+    return result
+
+
+def curve(
+    fitted: Fitted, ordinary: frozenset[str], look_alikes: frozenset[str]
+) -> tuple[tuple[CurvePoint, ...], tuple[int, int, int]]:
+    """Shares of unseen texts that reach each tenth: positives of sources that never trained, look-alikes, ordinary text."""
+    probabilities = 1 / (1 + np.exp(-fitted.scores))
+    held = {id(example) for example in fitted.corpus.held_out}
+    groups = (
+        [i for i, e in enumerate(fitted.unseen) if e.positive and id(e) in held],
+        [i for i, e in enumerate(fitted.unseen) if not e.positive and e.source in look_alikes],
+        [i for i, e in enumerate(fitted.unseen) if not e.positive and e.source in ordinary],
+    )
+    points = []
+    for tenth in range(1, 10):
+        at = tenth / 10
+        shares = [round(float((probabilities[group] >= at).mean()), 4) for group in groups]
+        points.append(CurvePoint(at=at, recall=shares[0], look_alikes=shares[1], ordinary=shares[2]))
+    return tuple(points), (len(groups[0]), len(groups[1]), len(groups[2]))

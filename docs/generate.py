@@ -1,0 +1,121 @@
+"""Rewrites what of the docs is read from the code: tables between `<!-- generated: ... -->` markers, and the JSON Schema.
+
+One rule: everything comes from the definitions that the program itself uses. `make schema` runs it; a test fails when it would
+change something. Kinds of tables: `metrics`, `library` (the shipped policies), and `model package.module:Name` of a pydantic
+model.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+DOCS = Path(__file__).resolve().parent
+SCHEMA = DOCS / "chunkguard.schema.json"
+_MARKED = re.compile(r"(<!-- generated: ([^>]+?) -->\n)(.*?)(<!-- /generated -->)", re.DOTALL)
+
+
+def outdated() -> dict[Path, str]:
+    """Every file that would change, with its new text."""
+    wanted = {page: renew(page.read_text(encoding="utf-8")) for page in sorted(DOCS.rglob("*.md"))}
+    wanted[SCHEMA] = schema_text()
+    return {file: text for file, text in wanted.items() if not file.is_file() or file.read_text(encoding="utf-8") != text}
+
+
+def renew(page: str) -> str:
+    """A page with its generated tables made anew."""
+    return _MARKED.sub(lambda match: f"{match[1]}{table(match[2])}\n{match[4]}", page)
+
+
+def table(kind: str) -> str:
+    """The table that a marker asks for."""
+    if kind == "metrics":
+        return _metrics()
+    if kind == "library":
+        return _library()
+    word, _, where = kind.partition(" ")
+    module, _, name = where.partition(":")
+    if word != "model":
+        raise ValueError(f"no such table: {kind}")
+    return _fields(getattr(importlib.import_module(module), name))
+
+
+def schema_text() -> str:
+    """The committed JSON Schema of the configuration: what `chunkguard schema` prints."""
+    module = importlib.import_module("proxy.config_schema")
+    text: str = module.json_schema_text()
+    return text.rstrip("\n") + "\n"
+
+
+def _metrics() -> str:
+    metrics = importlib.import_module("proxy.metrics").METRICS
+    rows = [(f"`{item.name}`", item.kind, " ".join(f"`{label}`" for label in item.labels), item.help) for item in metrics]
+    return _rows(("metric", "kind", "labels", "what it counts or measures"), rows)
+
+
+def _library() -> str:
+    rows = []
+    for policy in importlib.import_module("policies.loader").load_library().values():
+        ladder = " → ".join(" ".join((rung.action, "+".join(rung.change))).strip() for rung in policy.ladder) or "flag"
+        hold = policy.hold.default.kind
+        if policy.hold.triggered.kind != hold:
+            hold = f"{policy.hold.triggered.kind} on trigger, else {hold}"
+        rows.append((f"`{policy.name}`", policy.enforcement, hold, policy.boundary.inject, ladder, policy.description.strip()))
+    return _rows(("policy", "enforcement", "hold", "boundary", "ladder", "against"), rows)
+
+
+def _fields(model: type[BaseModel]) -> str:
+    schema = model.model_json_schema()
+    required = set(schema.get("required", ()))
+    rows = []
+    for name, field in schema["properties"].items():
+        default = "required" if name in required else _default(field.get("default"))
+        rows.append((f"`{name}`", _type(field), default, model.model_fields[name].description or ""))
+    return _rows(("field", "type", "default", "meaning"), rows)
+
+
+def _default(value: Any) -> str:
+    # A nested block whose parts have defaults of their own would repeat all of them here.
+    return "" if value is None or value == "" or isinstance(value, dict) else f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        return str(schema["$ref"]).rsplit("/", 1)[-1]
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in schema:
+            return " or ".join(dict.fromkeys(_type(part) for part in schema[key] if part.get("type") != "null"))
+    if "const" in schema or "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    return _container(schema)
+
+
+def _container(schema: dict[str, Any]) -> str:
+    kind = schema.get("type", "any")
+    if kind == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    if kind == "object":
+        extra = schema.get("additionalProperties")
+        return f"mapping to {_type(extra)}" if isinstance(extra, dict) else "mapping"
+    return {"string": "text", "boolean": "true or false"}.get(kind, str(kind))
+
+
+def _rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    cells = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells)
+
+
+def main() -> None:
+    for file, text in outdated().items():
+        file.write_text(text, encoding="utf-8")
+        print(f"renewed {file.relative_to(DOCS.parent)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""The running gateway: both listeners, the observer, and reload by signal, file change or request.
+
+One rule: a configuration that cannot be prepared changes nothing; the running one goes on and the answer says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from proxy import config
+from proxy.admin import Admin
+from proxy.admission import RetryShare
+from proxy.config import Settings
+from proxy.errors import ConfigError, Problem
+from proxy.guard import Guard
+from proxy.json_log import JsonLog, LibraryLog, Sink
+from proxy.metrics import Metrics
+from proxy.observer import Observer
+from proxy.records import DecisionRecord, Seconds
+from proxy.server import BACKLOG, Gateway
+from proxy.snapshot import Snapshot, coverage, prepare
+
+#: Seconds between looks at the configuration file.
+WATCH_S: Final = 2.0
+#: Seconds that requests under way have to end after a stop signal, and that an old snapshot stays open after a reload.
+DRAIN_S: Final = 30.0
+#: CPython hands the GIL over at most this often; its default of 5 ms would let one long scan stall the event loop as long.
+SWITCH_INTERVAL_S: Final = 0.0005
+
+
+class App:
+    """One worker. `start` binds both listeners, `stop` drains and closes. `addresses` are what was really bound."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        file: Path | None = None,
+        on_record: Callable[[DecisionRecord], None] | None = None,
+        log_to: Sink | None = None,
+    ) -> None:
+        self.settings = settings
+        self._file = file
+        self._on_record = on_record
+        self._log = JsonLog(sys.stdout.buffer if log_to is None else log_to, settings.config.log_level)
+        self._library = LibraryLog(self._log)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._runners: list[web.BaseRunner] = []
+        self._reloading = asyncio.Lock()
+        self.gateway: Gateway
+        self.observer: Observer
+        self.metrics: Metrics
+        self.address: tuple[str, int] = ("", 0)
+        self.admin_address: tuple[str, int] | str = ""
+
+    async def start(self) -> None:
+        """Prepare, warm, bind. Raises ConfigError or OSError."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        logging.getLogger().addHandler(self._library)
+        snapshot = await prepare(self.settings)
+        limits = self.settings.config.limits
+        self.metrics = Metrics()
+        self._configure(snapshot)
+        self.observer = Observer(limits.observer_queue, self.metrics.shed)
+        guard = Guard(self.observer, RetryShare(limits.retry_share), self._sink)
+        self.gateway = Gateway(snapshot, guard, self._untouched)
+        self._tasks.append(asyncio.create_task(self.observer.run()))
+        if self._file is not None:
+            self._tasks.append(asyncio.create_task(self._watch(self._file)))
+        self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen)
+        await self._listen_admin()
+
+    async def _listen(self, server: web.Server, address: str) -> tuple[str, int]:
+        runner = web.ServerRunner(server)
+        await runner.setup()
+        self._runners.append(runner)
+        host, _, port = address.rpartition(":")
+        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG, shutdown_timeout=DRAIN_S)
+        await site.start()
+        bound = runner.addresses[0]
+        return str(bound[0]), int(bound[1])
+
+    async def _listen_admin(self) -> None:
+        own = self.settings.config
+        key = own.admin_key.get_secret_value() if own.admin_key is not None else None
+        admin = Admin(key=key, ready=self.ready, reload=self.reload, metrics=self._exposition)
+        server = web.Server(admin.handle, access_log=None)
+        if not own.admin.startswith("unix:"):
+            self.admin_address = await self._listen(server, own.admin)
+            return
+        runner = web.ServerRunner(server)
+        await runner.setup()
+        self._runners.append(runner)
+        path = own.admin.removeprefix("unix:")
+        await web.UnixSite(runner, path).start()
+        self.admin_address = path
+
+    async def stop(self) -> None:
+        """Stop accepting, let requests end, then close everything."""
+        for runner in self._runners:
+            await runner.cleanup()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.observer.drain(), DRAIN_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.gateway.snapshot.close()
+        logging.getLogger().removeHandler(self._library)
+
+    # ---- what the admin listener asks
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether requests are served as configured, and what of that is enforceable."""
+        snapshot = self.gateway.snapshot
+        return True, {
+            "ready": True,
+            "policy_revision": snapshot.revision,
+            "detectors": "warm",
+            "routes": sorted(snapshot.routes),
+            "coverage": coverage(snapshot),
+        }
+
+    async def reload(self) -> dict[str, Any]:
+        """Read the configuration file again and serve it. Raises ConfigError, with the running one untouched."""
+        async with self._reloading:
+            if self._file is None:
+                raise ConfigError(
+                    [Problem("--upstream", "", "started without a configuration file: there is nothing to reload")]
+                )
+            try:
+                settings = await asyncio.to_thread(config.load, self._file)
+                self._check_fixed(settings)
+                snapshot = await prepare(settings)
+            except ConfigError as error:
+                # The running configuration stays.
+                self._log.event("error", "reload_refused", problems=[str(problem) for problem in error.problems])
+                raise
+            self.settings = settings
+            before = self.gateway.swap(snapshot)
+            self.gateway.guard.retry_share.share = settings.config.limits.retry_share
+            self._configure(snapshot)
+            self._tasks.append(asyncio.create_task(_close_later(before)))
+            self._log.event("info", "reloaded", revision=snapshot.revision)
+            return {"reloaded": True, "policy_revision": snapshot.revision}
+
+    def _check_fixed(self, settings: Settings) -> None:
+        problems = [
+            Problem(settings.source, key, "cannot change while running; restart to change it")
+            for key in ("listen", "admin", "admin_key")
+            if getattr(settings.config, key) != getattr(self.settings.config, key)
+        ]
+        if problems:
+            raise ConfigError(problems)
+
+    async def _watch(self, file: Path) -> None:
+        seen = _stamp(file)
+        while True:
+            await asyncio.sleep(WATCH_S)
+            stamp = _stamp(file)
+            if stamp != seen and stamp is not None:
+                seen = stamp
+                with contextlib.suppress(ConfigError):
+                    await self.reload()
+
+    def _configure(self, snapshot: Snapshot) -> None:
+        policies = [policy for route in snapshot.routes.values() for policy in route.policies]
+        self.metrics.configure(
+            snapshot.revision,
+            routes=snapshot.routes,
+            policies=[policy.name for policy in policies],
+            triggers=[trigger.name for policy in policies for trigger in policy.triggers],
+        )
+
+    def _exposition(self, accept: str) -> tuple[str, bytes]:
+        return "text/plain; version=0.0.4; charset=utf-8", self.metrics.exposition()
+
+    def _untouched(self, route: str, endpoint: str, status: int, seconds: float) -> None:
+        self.metrics.observe(
+            DecisionRecord("", 0.0, route, endpoint, status=status, seconds=Seconds(upstream=seconds, total=seconds))
+        )
+
+    def _sink(self, record: DecisionRecord) -> None:
+        self.metrics.observe(record)
+        self._log.record(record)
+        if self._on_record is not None:
+            self._on_record(record)
+
+
+async def _close_later(snapshot: Snapshot) -> None:
+    """Requests that began with an old snapshot still use it."""
+    await asyncio.sleep(DRAIN_S)
+    await snapshot.close()
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(file)
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+async def serve(app: App, announce: Callable[[App], None]) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP reloads."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    await app.start()
+    reloads: set[asyncio.Task[Any]] = set()
+
+    async def reload() -> None:
+        with contextlib.suppress(ConfigError):
+            await app.reload()
+
+    def hangup() -> None:
+        task = loop.create_task(reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hangup)
+    announce(app)
+    await stop.wait()
+    await app.stop()

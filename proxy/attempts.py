@@ -1,0 +1,62 @@
+"""Opens the upstream call of one attempt: body with the change applied, headers, credentials, idempotency key.
+
+One rule: the client's credentials reach the route's primary upstream and no other.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from core.types import Change
+from proxy.errors import Unavailable
+from proxy.upstream.base import Headers, Upstream, UpstreamReply, UpstreamRequest
+from proxy.wire import chat
+
+#: Headers that describe the client's exact bytes, and are wrong for any others.
+_OF_BYTES = frozenset({"content-encoding", "content-md5", "digest", "content-digest", "content-length"})
+
+
+def new_key() -> str:
+    """A fresh Idempotency-Key."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCalls:
+    """All that attempts of one client request share.
+
+    `raw`: the body exactly as the client sent it, maybe compressed. `path`: what follows the route's prefix, query included.
+    `headers`: the client's. `credentials`: the client's own may go to the `primary` upstream. `upstreams`: all, by name.
+    """
+
+    request: chat.ChatRequest
+    raw: bytes
+    path: str
+    headers: Headers
+    primary: str
+    upstreams: Mapping[str, Upstream]
+    credentials: bool = True
+    key: Callable[[], str] = new_key
+
+    async def open(self, attempt: int, change: Change, timeout_s: float | None = None) -> UpstreamReply:
+        """Send the request of an attempt and return its head. Raises UpstreamError."""
+        name = change.upstream or self.primary
+        upstream = self.upstreams.get(name)
+        if upstream is None:
+            raise Unavailable(f"there is no upstream {name!r}")
+        body = chat.apply_change(self.request, change)
+        headers = self.headers
+        if body is self.request.body:
+            body = self.raw
+        else:
+            headers = [header for header in headers if header[0].lower() not in _OF_BYTES]
+        if attempt > 1:
+            # Each attempt is a request of its own; the client's key would make the provider repeat the first answer.
+            headers = [header for header in headers if header[0].lower() != "idempotency-key"]
+            headers.append(("Idempotency-Key", self.key()))
+        credentials = self.credentials and name == self.primary
+        return await upstream.open(
+            UpstreamRequest("POST", self.path, headers, body, timeout_s=timeout_s, credentials=credentials)
+        )

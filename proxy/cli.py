@@ -1,0 +1,153 @@
+"""The command line: `chunkguard serve | demo | validate | explain | scan | schema`.
+
+One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
+0 done, 1 done but something was found wrong, 2 could not be done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from proxy.errors import ConfigError
+
+OK, FOUND, FAILED = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status."""
+    arguments = parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except ConfigError as error:
+        console = Console(stderr=True, soft_wrap=True)
+        for problem in error.problems:
+            console.print(str(problem), style="red", markup=False, highlight=False)
+        return FAILED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"chunkguard: {where}{error.strerror or error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    root = argparse.ArgumentParser(prog="chunkguard", description="Puts mis-routed LLM answers right at inference time.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the proxy", description="Run the proxy until it is told to stop.")
+    where = serve.add_mutually_exclusive_group(required=True)
+    where.add_argument("--config", type=Path, help="configuration file (docs/configuration.md)")
+    where.add_argument("--upstream", metavar="URL", help="guard this OpenAI-compatible base URL with all shipped policies")
+    serve.add_argument("--listen", default="127.0.0.1:8800", help="with --upstream: host:port for clients (%(default)s)")
+    serve.add_argument("--admin", default="127.0.0.1:8801", help="with --upstream: host:port for metrics (%(default)s)")
+    serve.add_argument("--port", type=int, help="with --upstream: shorthand for --listen 127.0.0.1:PORT")
+    serve.set_defaults(run=_serve)
+
+    demo = commands.add_parser("demo", help="see it work, with no key and no network", description="Run the built-in demo.")
+    demo.add_argument("--once", action="store_true", help="exit after the table instead of staying up")
+    demo.add_argument("--without", action="store_true", help="switch injection and neutralising off: nothing gets fixed")
+    demo.add_argument("--port", type=int, default=8800, help="port to stay up on (%(default)s)")
+    demo.set_defaults(run=_demo)
+
+    validate = commands.add_parser(
+        "validate", help="check a configuration", description="Check a configuration and its policies."
+    )
+    validate.add_argument(
+        "config", type=Path, nargs="?", help="configuration file; without it the shipped policies are checked"
+    )
+    validate.set_defaults(run=_validate)
+
+    explain = commands.add_parser("explain", help="which policies match a request, and why", description="Explain a request.")
+    explain.add_argument("request", help="JSON file of a chat request, - for standard input, or a prompt as text")
+    explain.add_argument("--config", type=Path, help="configuration file; without it the shipped policies are used")
+    explain.add_argument("--route", help="name of the route (default: the first)")
+    explain.add_argument("--json", action="store_true", help="print JSON")
+    explain.set_defaults(run=_explain)
+
+    scan = commands.add_parser("scan", help="judge recorded exchanges", description="Judge exchanges from a JSONL file.")
+    scan.add_argument("--in", dest="source", required=True, metavar="FILE", help="JSONL of exchanges; - for standard input")
+    scan.add_argument("--out", dest="target", required=True, metavar="FILE", help="JSONL of verdicts; - for standard output")
+    scan.add_argument("--processes", type=int, default=0, help="worker processes (default: one a core)")
+    scan.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    scan.set_defaults(run=_scan)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
+    schema.set_defaults(run=_schema)
+    return root
+
+
+# Imports stand inside the commands: `scan` needs no HTTP server, `schema` no detectors, and start-up time is felt.
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    import uvloop
+
+    from proxy import config
+    from proxy.app import App, serve
+
+    if arguments.config is not None:
+        settings = config.load(arguments.config)
+    else:
+        listen = f"127.0.0.1:{arguments.port}" if arguments.port is not None else arguments.listen
+        admin = "127.0.0.1:0" if arguments.port is not None else arguments.admin
+        settings = config.from_upstream_url(arguments.upstream, listen=listen, admin=admin)
+
+    def announce(app: App) -> None:
+        admin = app.admin_address
+        shown = admin if isinstance(admin, str) else f"http://{admin[0]}:{admin[1]}"
+        print(f"chunkguard: http://{app.address[0]}:{app.address[1]}/v1  admin {shown}", file=sys.stderr, flush=True)
+
+    uvloop.run(serve(App(settings, file=arguments.config), announce))
+    return OK
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from proxy.demo import run
+
+    return run(once=arguments.once, without=arguments.without, port=arguments.port)
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from proxy.validate import run
+
+    return run(arguments.config)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from proxy.explain import run
+
+    return run(arguments.request, arguments.config, arguments.route, as_json=arguments.json)
+
+
+def _scan(arguments: argparse.Namespace) -> int:
+    from proxy.scan import open_source, open_target, scan
+
+    if arguments.source != "-" and arguments.source == arguments.target:
+        print("chunkguard: --in and --out are the same file", file=sys.stderr)
+        return FAILED
+    total = None
+    if arguments.source != "-":
+        with open_source(arguments.source) as lines:
+            total = sum(1 for _ in lines)
+    with open_source(arguments.source) as source, open_target(arguments.target) as target:
+        tally = scan(source, target, processes=arguments.processes, total=total, quiet=arguments.quiet)
+    return FOUND if tally.bad else OK
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from proxy.config_schema import json_schema_text
+
+    print(json_schema_text())
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

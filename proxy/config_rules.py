@@ -1,0 +1,141 @@
+"""The rules of a configuration that need more than one key: credentials, bindings, ties, names that must exist.
+
+One rule: each check yields (key path, reason) for every breach it sees, so that all problems are reported at once.
+The meanings are those of docs/concepts.md: "Credentials" and "Which policies apply".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from policies.schema import Policy
+from proxy.config_model import Config, LiteLLMSettings, OpenAISettings, RouteSettings
+from proxy.matching import may_meet, rank, tie
+
+Breach = tuple[str, str]
+#: The policies of each route, in the order of `Config.routes`.
+Policies = Sequence[Sequence[Policy]]
+
+
+def breaches(config: Config, policies: Policies) -> Iterator[Breach]:
+    """Every breach of a rule across keys. `policies`: those of each route that could be resolved, in route order."""
+    yield from _bindings(config)
+    yield from _names(config)
+    yield from _ties(config)
+    yield from _foreign_upstreams(config, policies)
+    yield from _header_routes(config, policies)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a host:port or unix:path address can be reached from this machine only."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def injects_key(settings: object) -> bool:
+    """Whether requests to an upstream carry a key of the operator; litellm takes one from the environment."""
+    return isinstance(settings, LiteLLMSettings) or (isinstance(settings, OpenAISettings) and settings.api_key is not None)
+
+
+def _bindings(config: Config) -> Iterator[Breach]:
+    keyed = sorted(name for name, settings in config.upstreams.items() if injects_key(settings))
+    if keyed and not config.keys and not is_loopback(config.listen):
+        yield "listen", f"upstream {keyed[0]!r} has a key and there are no client `keys`: only a loopback address is safe"
+    if not is_loopback(config.admin) and config.admin_key is None:
+        yield "admin", "is public: it needs `admin_key`, or a loopback or unix: address"
+    if config.admin == config.listen and not config.listen.endswith(":0"):
+        yield "admin", "must not be the address of `listen`"
+
+
+def _names(config: Config) -> Iterator[Breach]:
+    for name, count in Counter(route.name for route in config.routes).items():
+        if count > 1:
+            yield "routes", f"{count} routes are named {name!r}"
+    values = Counter(secret.get_secret_value() for secret in config.keys.values())
+    for name, secret in config.keys.items():
+        if values[secret.get_secret_value()] > 1:
+            yield f"keys.{name}", "has the same value as another key"
+    for index, route in enumerate(config.routes):
+        if route.upstream not in config.upstreams:
+            yield f"routes[{index}].upstream", f"there is no upstream {route.upstream!r}"
+        if route.match.key is not None and route.match.key not in config.keys:
+            yield f"routes[{index}].match.key", f"there is no key {route.match.key!r}"
+
+
+def _ties(config: Config) -> Iterator[Breach]:
+    for index, route in enumerate(config.routes):
+        for other in config.routes[:index]:
+            if tie(route.match, other.match):
+                yield f"routes[{index}].match", f"ties with route {other.name!r}: a request could take either"
+
+
+def _foreign_upstreams(config: Config, policies: Policies) -> Iterator[Breach]:
+    for index, route in enumerate(config.routes):
+        for policy in policies[index]:
+            for step, rung in enumerate(policy.ladder):
+                reason = _foreign(config, route, rung.upstream) if rung.upstream else ""
+                if reason:
+                    yield f"routes[{index}].policies.{policy.name}.ladder[{step}].upstream", reason
+
+
+def _foreign(config: Config, route: RouteSettings, name: str) -> str:
+    settings = config.upstreams.get(name)
+    if settings is None:
+        return f"there is no upstream {name!r}"
+    if name != route.upstream and isinstance(settings, OpenAISettings) and settings.api_key is None:
+        return f"upstream {name!r} is not the route's own and has no api_key: client credentials are not sent there"
+    return ""
+
+
+def _header_routes(config: Config, policies: Policies) -> Iterator[Breach]:
+    """A header is the client's choice, so a route chosen by one must guard at least as the one chosen without it."""
+    for index, route in enumerate(config.routes):
+        if not route.match.header or route.match.key is not None:
+            continue
+        for other in _without_header(route, config.routes):
+            lost = sorted(
+                policy.name
+                for policy in policies[config.routes.index(other)]
+                if not any(as_strict(kept, policy) for kept in policies[index])
+            )
+            if lost:
+                yield (
+                    f"routes[{index}].policies",
+                    f"a header may only tighten, but {', '.join(lost)} of route {other.name!r} would be lost or weaker; "
+                    "add them, or give `match.key`",
+                )
+
+
+def as_strict(one: Policy, other: Policy) -> bool:
+    """Whether policy `one` guards its mode at least as strictly as `other` does."""
+    return (
+        one.mode == other.mode
+        and one.enforcing >= other.enforcing
+        and one.check.misrouted_at <= other.check.misrouted_at
+        and one.check.suspect_at <= other.check.suspect_at
+        and one.hold.default.value().kind >= other.hold.default.value().kind
+        and one.hold.triggered.value().kind >= other.hold.triggered.value().kind
+        and max((rung.kind for rung in one.ladder), default=0) >= max((rung.kind for rung in other.ladder), default=0)
+        and (one.failure_mode == "fail_closed" or other.failure_mode == "fail_open")
+    )
+
+
+def _without_header(route: RouteSettings, routes: list[RouteSettings]) -> Iterator[RouteSettings]:
+    """The routes that requests of a header route would take without that header, most specific first."""
+    bare = route.match.model_copy(update={"header": {}})
+    others = [other for other in routes if not other.match.header and other.match.key is None]
+    for other in sorted(others, key=lambda other: rank(other.match), reverse=True):
+        if may_meet(bare, other.match):
+            yield other
+            covers_prefix = f"{bare.path_prefix}/".startswith(f"{other.match.path_prefix}/")
+            if covers_prefix and other.match.model in (None, bare.model):
+                return

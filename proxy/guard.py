@@ -1,0 +1,159 @@
+"""One guarded request from its bytes to its record: parse, score the prompt, plan, drive, observe, record.
+
+One rule: every guarded request ends in exactly one DecisionRecord, whatever became of it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter, time
+
+from core.types import Outcome, Plan, Scores, Verdict
+from proxy.admission import RetryShare
+from proxy.attempts import AttemptCalls, new_key
+from proxy.driver import Driver
+from proxy.errors import InvalidRequest
+from proxy.observer import Observation, Observer
+from proxy.outflow import Outflow
+from proxy.present import Presenter
+from proxy.records import DecisionRecord, Seconds, from_outcome
+from proxy.reply import ClientReply
+from proxy.snapshot import Route, Snapshot
+from proxy.upstream.base import Headers
+from proxy.wire import chat
+from proxy.wire.encoding import decode
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """One request to a guarded endpoint. `raw`: its body as sent; `body`: the same decoded. `path`: no prefix, with query."""
+
+    raw: bytes
+    body: bytes
+    path: str
+    headers: Headers
+
+
+@dataclass(slots=True)
+class Guard:
+    """What all guarded requests of a worker share. `sink` takes every record."""
+
+    observer: Observer
+    retry_share: RetryShare
+    sink: Callable[[DecisionRecord], None]
+    chance: Callable[[], float] = field(default=random.random)
+
+    async def handle(
+        self, snapshot: Snapshot, route: Route, request: chat.ChatRequest, sent: Guarded, reply: ClientReply
+    ) -> None:
+        """Serve one request of a route that has policies. Raises GuardError only while nothing was sent."""
+        assert route.compiled is not None
+        assert route.runner is not None
+        began = perf_counter()
+        limits = snapshot.settings.config.limits
+        conversation = request.conversation
+        prompt = await route.runner.score_prompt(conversation)
+        detector = perf_counter() - began
+        holdout = route.enforcing and limits.holdout > 0 and self.chance() < limits.holdout
+        compiled = route.holdout if holdout and route.holdout is not None else route.compiled
+        plan = compiled.make_plan(conversation, prompt, stream=conversation.stream)
+        presenter = Presenter(new_key(), snapshot.revision, not route.enforcing, plan.triggers)
+        outflow = Outflow(
+            reply,
+            presenter,
+            streamed=conversation.stream,
+            report=route.settings.report or request.report,
+            n=conversation.n,
+        )
+        calls = AttemptCalls(
+            request=request,
+            raw=sent.raw,
+            path=sent.path,
+            headers=sent.headers,
+            primary=route.settings.upstream,
+            upstreams=snapshot.upstreams,
+            credentials=not snapshot.keys,
+        )
+        self.retry_share.request()
+        driver = Driver(
+            plan=plan,
+            prompt=prompt,
+            calls=calls,
+            runner=route.runner,
+            outflow=outflow,
+            retry_share=self.retry_share,
+            keepalive_s=limits.keepalive_s,
+        )
+        try:
+            await driver.run()
+        finally:
+            if driver.outcome is not None:
+                driver.timings.detector += detector
+                context = _Context(snapshot, route, plan, prompt, presenter, driver, began, holdout)
+                self._record(context, request, outflow)
+
+    def _record(self, context: _Context, request: chat.ChatRequest, outflow: Outflow) -> None:
+        """Record now, or once a relayed answer was judged."""
+        outcome = context.driver.outcome
+        assert outcome is not None
+        inflow, copy = outflow.inflow, outflow.copy
+        runner = context.route.runner
+        relayed = outcome.kind == "relayed" and outcome.verdict is None and inflow is not None and inflow.status < 300
+        if relayed and copy is not None and inflow is not None and runner is not None:
+
+            def done(verdict: Verdict | None, scanned: int, seconds: float) -> None:
+                context.driver.timings.detector += seconds
+                context.driver.timings.scanned += scanned
+                context.driver.timings.scans += 1
+                self.sink(context.record(outcome, outflow.status, verdict))
+
+            seen = Observation(request.conversation, context.plan, context.prompt, inflow, copy, done)
+            if self.observer.offer(runner, seen):
+                return
+        self.sink(context.record(outcome, outflow.status, None))
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What a record needs beside the outcome."""
+
+    snapshot: Snapshot
+    route: Route
+    plan: Plan
+    prompt: Scores
+    presenter: Presenter
+    driver: Driver
+    began: float
+    holdout: bool
+    at: float = field(default_factory=time)
+    ended: float = field(default_factory=perf_counter)
+
+    def record(self, outcome: Outcome, status: int, verdict: Verdict | None) -> DecisionRecord:
+        """The record; `verdict`: of an answer that was judged after it was relayed."""
+        timings = self.driver.timings
+        total = self.ended - self.began
+        return from_outcome(
+            outcome,
+            decision_id=self.presenter.decision_id,
+            time=self.at,
+            route=self.route.name,
+            endpoint="chat_completions",
+            streamed=self.driver.calls.request.conversation.stream,
+            status=status,
+            hold=self.plan.hold.kind,
+            triggers=self.presenter.triggers,
+            verdict=verdict,
+            seconds=Seconds(max(0.0, total - timings.first), timings.upstream, timings.detector, total),
+            scanned_characters=timings.scanned,
+            scans=timings.scans,
+            holdout=self.holdout,
+            policy_revision=self.snapshot.revision,
+        )
+
+
+def decoded(raw: bytes, headers: Headers, max_bytes: int) -> bytes:
+    """A request's body without its content encoding. Raises InvalidRequest."""
+    encoding = next((value for name, value in headers if name.lower() == "content-encoding"), "")
+    return decode(raw, encoding, max_bytes=max_bytes, error=InvalidRequest) if encoding else raw

@@ -1,0 +1,85 @@
+"""One attempt's reply as it comes in: head, raw bytes, and the pieces they make.
+
+One rule: raw bytes are kept as they came. A compressed body is decoded as a copy, for reading only; because its bytes cannot
+be cut where its text can, it becomes a single piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from core.types import Piece
+from proxy.errors import ProtocolError
+from proxy.upstream.base import Headers, UpstreamReply
+from proxy.wire.chat_reply import ReplyDecoder
+from proxy.wire.encoding import decode
+
+#: Decoded bytes of a compressed body at most: it is read for scoring, so it may not be a bomb.
+DECODED_BYTES = 64 << 20
+
+
+class Inflow:
+    """The reply of one attempt. `begin` gives it its head; until then `status` is 0."""
+
+    __slots__ = ("_reply", "encoding", "event_stream", "headers", "length", "n", "plain", "reason", "status")
+
+    def __init__(self, n: int = 1) -> None:
+        self._reply: UpstreamReply | None = None
+        self.n = n
+        self.status = 0
+        self.reason = ""
+        self.headers: Headers = []
+        self.encoding = ""
+        #: Whether the body is text/event-stream; None before the head.
+        self.event_stream: bool | None = None
+        #: Content-Length, None where the upstream gave none.
+        self.length: int | None = None
+        #: The decoded pieces of a compressed body.
+        self.plain: tuple[Piece, ...] | None = None
+
+    def begin(self, reply: UpstreamReply) -> None:
+        """Take the head over; from here on `close` must be called."""
+        self._reply = reply
+        self.status = reply.status
+        self.reason = reply.reason
+        self.headers = reply.headers
+        self.event_stream = False
+        for name, value in self.headers:
+            match name.lower():
+                case "content-type":
+                    self.event_stream = value.lower().startswith("text/event-stream")
+                case "content-encoding":
+                    self.encoding = "" if value.strip().lower() == "identity" else value.strip().lower()
+                case "content-length" if value.isdecimal():
+                    self.length = int(value)
+
+    def raw(self) -> AsyncIterator[bytes]:
+        """The body's bytes as they come. Raises UpstreamError."""
+        assert self._reply is not None
+        return self._reply.chunks()
+
+    async def pieces(self) -> AsyncIterator[tuple[Piece, ...]]:
+        """The body as pieces, as they come. Raises UpstreamError, ProtocolError where the answer is not whole or no answer."""
+        decoder = ReplyDecoder(bool(self.event_stream), self.n)
+        if self.encoding:
+            body = b"".join([chunk async for chunk in self.raw()])
+            plain = decode(body, self.encoding, max_bytes=DECODED_BYTES)
+            self.plain = decoder.feed(plain) + decoder.flush()
+            usage = next((piece.usage for piece in reversed(self.plain) if piece.usage), None)
+            yield (Piece(body, tuple(delta for piece in self.plain for delta in piece.deltas), usage),)
+        else:
+            async for chunk in self.raw():
+                pieces = decoder.feed(chunk)
+                if pieces:
+                    yield pieces
+            last = decoder.flush()
+            if last:
+                yield last
+        if not decoder.complete and decoder.error is None and (self.event_stream or decoder.malformed):
+            raise ProtocolError("the upstream's answer is incomplete or unreadable")
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, else break it off. May be called again."""
+        if self._reply is not None:
+            self._reply.release()
+            self._reply = None

@@ -1,0 +1,83 @@
+"""Judges answers that were relayed before anybody read them: the observing half of `hold: none`.
+
+One rule: it costs the client nothing. Copies wait in a bounded queue; what does not fit is shed and counted, never waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from core.attempt import Attempt
+from core.types import Change, Conversation, Plan, Reply, Scores, Usage, Verdict
+from detectors.runner import Runner
+from proxy.errors import GuardError
+from proxy.inflow import DECODED_BYTES, Inflow
+from proxy.wire.chat_reply import ReplyDecoder
+from proxy.wire.encoding import decode
+
+
+def read_copy(body: bytes, inflow: Inflow) -> tuple[tuple[Reply, ...], Usage | None]:
+    """The choices of a whole relayed body, and its usage. Raises ProtocolError for an encoding that cannot be read."""
+    if inflow.encoding:
+        body = decode(body, inflow.encoding, max_bytes=DECODED_BYTES)
+    decoder = ReplyDecoder(bool(inflow.event_stream), inflow.n)
+    attempt = Attempt(1, Change())
+    for piece in decoder.feed(body) + decoder.flush():
+        attempt.feed(piece)
+    return attempt.replies(), attempt.usage
+
+
+async def judge_copy(
+    runner: Runner, conversation: Conversation, plan: Plan, prompt: Scores, inflow: Inflow, body: bytes
+) -> tuple[Verdict | None, int]:
+    """The verdict on a relayed body and the characters scanned; (None, 0) where it cannot be read."""
+    try:
+        replies, _ = read_copy(body, inflow)
+    except GuardError:
+        return None, 0
+    scores = await runner.score_replies(conversation, prompt, replies, final=True)
+    return plan.judge(replies, scores, final=True), sum(score.scanned for score in scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One relayed answer to judge. `done(verdict, scanned characters, seconds)` is called once it is."""
+
+    conversation: Conversation
+    plan: Plan
+    prompt: Scores
+    inflow: Inflow
+    body: bytes
+    done: Callable[[Verdict | None, int, float], None]
+
+
+class Observer:
+    """The queue of relayed answers and the one consumer that judges them. `on_shed` is called for each that did not fit."""
+
+    def __init__(self, size: int, on_shed: Callable[[], None]) -> None:
+        self._queue: asyncio.Queue[tuple[Runner, Observation]] = asyncio.Queue(size)
+        self._on_shed = on_shed
+
+    def offer(self, runner: Runner, observation: Observation) -> bool:
+        """Queue an answer; False when the queue is full, and then `done` is never called."""
+        if self._queue.full():
+            self._on_shed()
+            return False
+        self._queue.put_nowait((runner, observation))
+        return True
+
+    async def run(self) -> None:
+        """Judge until cancelled."""
+        while True:
+            runner, seen = await self._queue.get()
+            began = perf_counter()
+            verdict, scanned = await judge_copy(runner, seen.conversation, seen.plan, seen.prompt, seen.inflow, seen.body)
+            seen.done(verdict, scanned, perf_counter() - began)
+            self._queue.task_done()
+
+    async def drain(self) -> None:
+        """Wait until everything queued was judged."""
+        await self._queue.join()

@@ -1,0 +1,196 @@
+"""What one guarded request sends: heads, bytes, errors and the opt-in report, for plain and streamed replies alike.
+
+One rule: bytes are written as given; only a rewritten answer, a block, an error and the `chunkguard` field are composed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from core.types import Failure, Outcome, Piece
+from proxy.errors import GuardError, GuardUnavailable, ProtocolError, Timeout, Unavailable, render, render_event, render_headers
+from proxy.inflow import Inflow
+from proxy.present import Presenter
+from proxy.reply import ClientReply
+from proxy.upstream.base import Headers
+from proxy.wire import chat
+
+#: A relayed plain body up to this size is sent as one write; a longer one, or one of unknown length, as it comes.
+WHOLE_BYTES: Final = 1 << 20
+#: Bytes of a relayed answer kept for scoring afterwards; of a longer one nothing is scored, and that is counted.
+COPY_BYTES: Final = 8 << 20
+#: Headers that describe exactly the bytes the upstream sent, and are wrong for any other.
+_OF_BYTES: Final = frozenset({"content-length", "content-encoding", "content-md5", "digest", "etag", "content-digest"})
+_EVENT_STREAM: Final = [("Content-Type", "text/event-stream; charset=utf-8"), ("Cache-Control", "no-cache")]
+_COMMENT: Final = b": keep-alive\n\n"
+
+
+class Outflow:
+    """The client's side of one guarded request. `copy`: a relayed body, None where it is too long to be scored."""
+
+    def __init__(self, reply: ClientReply, presenter: Presenter, *, streamed: bool, report: bool, n: int = 1) -> None:
+        self._reply = reply
+        self._presenter = presenter
+        self._streamed = streamed
+        self._n = n
+        self.report = report
+        self.status = 0
+        self.copy: bytes | None = None
+        self.inflow: Inflow | None = None
+        self._sent = False
+        self._composed = False
+        self._body: list[bytes] = []
+        self._done = b""
+        self._last_event = b""
+
+    @property
+    def started(self) -> bool:
+        return self._reply.started
+
+    async def send(self, inflow: Inflow, data: bytes) -> None:
+        """Bytes of an attempt, of whole pieces."""
+        self._sent = True
+        self.inflow = inflow
+        if not self._streamed or not inflow.event_stream:
+            self._body.append(data)
+            return
+        await self._head(inflow)
+        if self.report and not inflow.encoding:
+            data = self._without_done(data)
+        await self._reply.write(data)
+
+    async def send_rewritten(self, inflow: Inflow, pieces: Sequence[Piece], contents: Sequence[str]) -> None:
+        """The attempt's envelope with other contents."""
+        self._composed = True
+        await self._plain(inflow, chat.rewrite(inflow.plain or pieces, contents, bool(inflow.event_stream)))
+
+    async def send_blocked(self, inflow: Inflow, pieces: Sequence[Piece]) -> None:
+        """The attempt's envelope with nothing in it."""
+        self._composed = True
+        await self._plain(inflow, chat.block(inflow.plain or pieces, bool(inflow.event_stream), self._n))
+
+    async def _plain(self, inflow: Inflow, data: bytes) -> None:
+        if not self._reply.started:
+            inflow.encoding = ""
+            inflow.headers = [(name, value) for name, value in inflow.headers if name.lower() not in _OF_BYTES]
+        await self.send(inflow, data)
+
+    async def comment(self) -> None:
+        """Keep the connection alive without committing to an attempt."""
+        if not self._reply.started:
+            self.status = 200
+            await self._reply.start(200, _EVENT_STREAM + self._presenter.headers(None))
+        await self._reply.write(_COMMENT)
+
+    async def relay(self, inflow: Inflow) -> None:
+        """Everything the upstream sends, as it comes, with a copy kept. Raises UpstreamError."""
+        self.inflow = inflow
+        copy: list[bytes] | None = []
+        size = 0
+        whole = not inflow.event_stream and (self.report or (inflow.length is not None and inflow.length <= WHOLE_BYTES))
+        if not whole:
+            await self._head(inflow)
+        chunks = inflow.raw() if not (self.report and inflow.event_stream) else self._report_chunks(inflow)
+        async for chunk in chunks:
+            size += len(chunk)
+            if whole:
+                self._body.append(chunk)
+                continue
+            if copy is not None:
+                copy.append(chunk)
+                copy = copy if size <= COPY_BYTES else None
+            self._sent = True
+            await self._reply.write(self._without_done(chunk) if self.report and not inflow.encoding else chunk)
+        if whole:
+            self.copy = b"".join(self._body)
+            self._body = [self.copy]
+        elif copy is not None:
+            self.copy = b"".join(copy) + self._done
+
+    async def _report_chunks(self, inflow: Inflow) -> AsyncIterator[bytes]:
+        async for pieces in inflow.pieces():
+            yield b"".join(piece.data for piece in pieces)
+
+    def _without_done(self, data: bytes) -> bytes:
+        """Whole events without the final [DONE], which waits for the report."""
+        end = data.rfind(b"data: [DONE]")
+        if end < 0:
+            self._last_event = data
+            return data
+        self._done = data[end:]
+        return data[:end]
+
+    async def _head(self, inflow: Inflow) -> None:
+        if not self._reply.started:
+            self.status = inflow.status
+            headers = inflow.headers
+            if self.report:
+                headers = [(name, value) for name, value in headers if name.lower() not in _OF_BYTES - {"content-encoding"}]
+            await self._reply.start(inflow.status, headers + self._presenter.headers(None), inflow.reason)
+
+    # ---- the end
+
+    async def finish(self, outcome: Outcome) -> None:
+        """Complete the reply as the outcome says."""
+        match outcome.kind:
+            case "answered" | "blocked" | "relayed":
+                await self._complete(outcome)
+            case "failed":
+                await self._fail(_error_of(outcome.failure))
+            case "unavailable":
+                await self._fail(GuardUnavailable(f"a required policy could not judge the answer: {outcome.reason}"))
+            case _:
+                self._reply.abort()
+
+    async def _complete(self, outcome: Outcome) -> None:
+        inflow = self.inflow
+        assert inflow is not None
+        if self._reply.started:
+            if self._body:  # a plain reply to a request that was kept alive as a stream cannot change its head any more
+                await self._reply.write(b"".join(self._body))
+            if self.report and inflow.event_stream and not inflow.encoding:
+                await self._reply.write(chat.add_report(self._last_event, self._presenter.report(outcome), streamed=True))
+                await self._reply.write(self._done)
+            await self._reply.finish()
+            return
+        self.status = inflow.status
+        body = b"".join(self._body)
+        headers = inflow.headers
+        if self.report and not inflow.encoding and inflow.status < 300:
+            body = chat.add_report(body, self._presenter.report(outcome), streamed=False)
+            headers = [(name, value) for name, value in headers if name.lower() not in _OF_BYTES]
+            headers = [*headers, ("Content-Length", str(len(body)))]
+        elif self._composed:
+            headers = [*headers, ("Content-Length", str(len(body)))]
+        self._reply.whole(inflow.status, headers + self._extra(outcome, inflow), body, inflow.reason)
+
+    def _extra(self, outcome: Outcome, inflow: Inflow) -> Headers:
+        if outcome.kind == "relayed" and outcome.verdict is None:
+            return self._presenter.headers(None)
+        return self._presenter.headers(outcome)
+
+    async def _fail(self, error: GuardError) -> None:
+        if self._sent and self._reply.started:
+            # The client has part of an answer: it must see that the rest is missing, as it would without us.
+            if isinstance(error, GuardUnavailable):
+                await self._reply.write(render_event(error))
+            self._reply.abort()
+        elif self._reply.started:
+            await self._reply.write(render_event(error))
+            await self._reply.finish()
+        else:
+            self.status = error.status
+            self._reply.whole(error.status, render_headers(error) + self._presenter.headers(None)[:1], render(error))
+
+
+def _error_of(failure: Failure | None) -> GuardError:
+    """The failure of an attempt as the error a client sees."""
+    message = failure.message if failure and failure.message else "the upstream gave no answer"
+    match failure.kind if failure else "unavailable":
+        case "timeout" | "budget":
+            return Timeout(message)
+        case "protocol":
+            return ProtocolError(message)
+        case _:
+            return Unavailable(message)

@@ -1,0 +1,246 @@
+"""What is kept of one exchange. Log and metrics are both derived from the record, so they cannot disagree.
+
+One rule: a record holds names, numbers and offsets - never text of a prompt or an answer, a header, a credential or a model
+name that a client chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from core.types import ActionKind, AttemptSummary, HoldKind, Level, Mode, Outcome, OutcomeKind, Span, Usage, Verdict
+
+#: Values of `verdict`: the level, or `unjudged` where nobody judged.
+VERDICTS = ("clear", "suspect", "misrouted", "unjudged")
+_LEVELS = {Level.CLEAR: "clear", Level.SUSPECT: "suspect", Level.MISROUTED: "misrouted"}
+_ACTIONS = {kind: kind.name.lower() for kind in ActionKind}
+_HOLDS = {kind: kind.name.lower() for kind in HoldKind}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A named span: characters `[start, end)` of message `message`, -1 for the answer. No text."""
+
+    name: str
+    message: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRecord:
+    """One finding above clear, of one attempt."""
+
+    attempt: int
+    choice: int
+    mode: Mode
+    level: str
+    score: float
+    policy: str
+    acting: bool
+    spans: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One upstream call. `change`: what differed from the client's request. `failure`: its kind, empty where there was none."""
+
+    number: int
+    change: tuple[str, ...]
+    probe: bool
+    verdict: str
+    complete: bool
+    failure: str
+    prompt_tokens: int
+    completion_tokens: int
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """`added`: what the client waited longer than for the first attempt alone. `upstream`: all attempts together."""
+
+    added: float = 0.0
+    upstream: float = 0.0
+    detector: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """One exchange. `time`: seconds since 1970. `outcome`: as of `Outcome.kind`, or `untouched` for what no policy saw.
+
+    `verdict`: of the answer that was sent; `first_verdict`: of the first attempt; `modes`: found in the first attempt.
+    `fixed`: modes that a retry or probe removed; `worse`: modes that a completed retry had newly or at a higher level.
+    `hold_expired`: a prefix was judged early. `scans`: calls of the detectors. `holdout`: judged, deliberately not acted on.
+    """
+
+    decision_id: str
+    time: float
+    route: str
+    endpoint: str
+    streamed: bool = False
+    status: int = 0
+    outcome: OutcomeKind | str = "untouched"
+    verdict: str = "unjudged"
+    first_verdict: str = "unjudged"
+    modes: tuple[Mode, ...] = ()
+    findings: tuple[FindingRecord, ...] = ()
+    triggers: tuple[Place, ...] = ()
+    action: str = "observe"
+    attempts: tuple[AttemptRecord, ...] = ()
+    chosen: int = 0
+    fixed: tuple[Mode, ...] = ()
+    worse: tuple[Mode, ...] = ()
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    tokens_estimated: bool = False
+    hold: str = "none"
+    hold_expired: bool = False
+    flagged: bool = False
+    rewritten: bool = False
+    unchecked: tuple[str, ...] = ()
+    seconds: Seconds = Seconds()
+    scanned_characters: int = 0
+    scans: int = 0
+    holdout: bool = False
+    policy_revision: str = ""
+    client_gone: bool = False
+    failure: str = ""
+
+
+def from_outcome(
+    outcome: Outcome,
+    *,
+    decision_id: str,
+    time: float,
+    route: str,
+    endpoint: str,
+    streamed: bool,
+    status: int,
+    hold: HoldKind = HoldKind.NONE,
+    triggers: Sequence[Span] = (),
+    verdict: Verdict | None = None,
+    seconds: Seconds | None = None,
+    scanned_characters: int = 0,
+    scans: int = 0,
+    holdout: bool = False,
+    policy_revision: str = "",
+) -> DecisionRecord:
+    """The record of an exchange. `verdict`: of an answer that was judged after it was relayed, where the outcome has none."""
+    final = outcome.verdict if outcome.verdict is not None else verdict
+    verdicts = {summary.number: summary.verdict for summary in outcome.attempts}
+    if final is not None and outcome.chosen and verdicts.get(outcome.chosen) is None:
+        verdicts[outcome.chosen] = final
+    first = outcome.first_verdict or verdicts.get(1)
+    attempts = tuple(_attempt(summary, verdicts[summary.number]) for summary in outcome.attempts)
+    return DecisionRecord(
+        decision_id=decision_id,
+        time=time,
+        route=route,
+        endpoint=endpoint,
+        streamed=streamed,
+        status=status,
+        outcome=outcome.kind,
+        verdict=_level(final),
+        first_verdict=_level(first),
+        modes=first.modes if first is not None and first.findings else (),
+        findings=tuple(found for number, given in verdicts.items() if given is not None for found in _findings(number, given)),
+        triggers=_places(triggers),
+        action=_ACTIONS[outcome.action],
+        attempts=attempts,
+        chosen=outcome.chosen,
+        fixed=_fixed(outcome, first, final),
+        worse=_worse(outcome, first),
+        prompt_tokens=sum(attempt.prompt_tokens for attempt in attempts),
+        completion_tokens=sum(attempt.completion_tokens for attempt in attempts),
+        tokens_estimated=any(attempt.estimated for attempt in attempts),
+        hold=_HOLDS[hold],
+        hold_expired=outcome.hold_expired,
+        flagged=outcome.flagged,
+        rewritten=outcome.rewritten,
+        unchecked=tuple(sorted(final.unchecked)) if final is not None else (),
+        seconds=seconds or Seconds(),
+        scanned_characters=scanned_characters,
+        scans=scans,
+        holdout=holdout,
+        policy_revision=policy_revision,
+        client_gone=outcome.kind == "client_gone",
+        failure=outcome.failure.kind if outcome.failure is not None else "",
+    )
+
+
+def _level(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "unjudged"
+    # The property costs a microsecond, and most verdicts are empty.
+    return _LEVELS[verdict.level] if verdict.findings else "clear"
+
+
+def _places(spans: Iterable[Span]) -> tuple[Place, ...]:
+    return tuple([Place(span.name, span.message, span.start, span.end) for span in spans])
+
+
+def _findings(number: int, verdict: Verdict) -> Iterable[FindingRecord]:
+    for item in verdict.findings:
+        level, score = _LEVELS[item.level], round(item.score, 4)
+        yield FindingRecord(number, item.choice, item.mode, level, score, item.policy, item.acting, _places(item.spans))
+
+
+def _attempt(summary: AttemptSummary, verdict: Verdict | None) -> AttemptRecord:
+    usage = summary.usage or Usage()
+    return AttemptRecord(
+        number=summary.number,
+        change=summary.change.names,
+        probe=summary.action is not None and summary.action.probe,
+        verdict=_level(verdict),
+        complete=summary.complete,
+        failure=summary.failure.kind if summary.failure is not None else "",
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        estimated=usage.estimated,
+    )
+
+
+def _levels_by_mode(verdict: Verdict) -> Mapping[Mode, Level]:
+    levels: dict[Mode, Level] = {}
+    for item in verdict.findings:
+        levels[item.mode] = max(item.level, levels.get(item.mode, Level.CLEAR))
+    return levels
+
+
+def _fixed(outcome: Outcome, first: Verdict | None, final: Verdict | None) -> tuple[Mode, ...]:
+    if outcome.chosen < 2 or first is None or final is None:
+        return ()
+    left = set(final.modes)
+    acted = {item.mode for item in first.acting}
+    return tuple(mode for mode in first.modes if mode in acted and mode not in left)
+
+
+def _worse(outcome: Outcome, first: Verdict | None) -> tuple[Mode, ...]:
+    if first is None or len(outcome.attempts) < 2:
+        return ()
+    before = _levels_by_mode(first)
+    found: dict[Mode, None] = {}
+    for summary in outcome.attempts:
+        if summary.number > 1 and summary.complete and summary.verdict is not None:
+            after = _levels_by_mode(summary.verdict)
+            found |= {mode: None for mode, level in after.items() if level > before.get(mode, Level.CLEAR)}
+    return tuple(found)
+
+
+def judged_later(record: DecisionRecord, verdict: Verdict, *, detector_s: float, scanned_characters: int) -> DecisionRecord:
+    """A relayed exchange's record once its copy was scored."""
+    seconds = replace(record.seconds, detector=record.seconds.detector + detector_s)
+    return replace(
+        record,
+        verdict=_level(verdict),
+        first_verdict=_level(verdict),
+        modes=verdict.modes,
+        findings=tuple(_findings(record.chosen or 1, verdict)),
+        unchecked=tuple(sorted(verdict.unchecked)),
+        seconds=seconds,
+        scanned_characters=record.scanned_characters + scanned_characters,
+        scans=record.scans + 1,
+    )

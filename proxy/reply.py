@@ -1,0 +1,76 @@
+"""The way back to the client: writes heads and bytes exactly as decided, and adds nothing of its own.
+
+One rule: an end-to-end header that the upstream did not send is never invented (aiohttp would add Server and Date).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+Headers = list[tuple[str, str]]
+
+
+class _Bare:
+    """Mixin that keeps aiohttp from adding Server, Date and a default Content-Type to a forwarded head."""
+
+    async def _prepare_headers(self) -> None:
+        headers: CIMultiDict[str] = self._headers  # type: ignore[attr-defined]
+        absent = [name for name in (hdrs.SERVER, hdrs.DATE, hdrs.CONTENT_TYPE) if name not in headers]
+        await super()._prepare_headers()  # type: ignore[misc]
+        for name in absent:
+            headers.pop(name, None)
+
+
+class BareResponse(_Bare, web.Response):
+    """A whole reply, sent with just the given headers."""
+
+
+class BareStream(_Bare, web.StreamResponse):
+    """A reply written piece by piece, sent with just the given headers."""
+
+
+class ClientReply:
+    """One reply to one client request. `started`: the head has left, so status and headers can no longer change."""
+
+    __slots__ = ("_request", "_stream", "response")
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self._request = request
+        self._stream: BareStream | None = None
+        #: What the server hands back to aiohttp when the request is done.
+        self.response: web.StreamResponse | None = None
+
+    @property
+    def started(self) -> bool:
+        return self._stream is not None
+
+    def whole(self, status: int, headers: Iterable[tuple[str, str]], body: bytes, reason: str | None = None) -> None:
+        """Answer with a complete body; sent when the request handler returns."""
+        response = BareResponse(status=status, reason=reason, headers=CIMultiDict(headers), body=body)
+        if hdrs.CONTENT_LENGTH not in response.headers and self._request.version >= (1, 1) and body:
+            response.enable_chunked_encoding()
+        self.response = response
+
+    async def start(self, status: int, headers: Iterable[tuple[str, str]], reason: str | None = None) -> None:
+        """Send the head of a stream. Raises ConnectionError when the client has gone."""
+        stream = BareStream(status=status, reason=reason, headers=CIMultiDict(headers))
+        self._stream = self.response = stream
+        await stream.prepare(self._request)
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes of the body, waiting while the client does not read."""
+        if self._stream is not None and data:
+            await self._stream.write(data)
+
+    async def finish(self) -> None:
+        """End a stream properly."""
+        if self._stream is not None:
+            await self._stream.write_eof()
+
+    def abort(self) -> None:
+        """Break the connection off, so that the client sees a truncated body rather than a complete one."""
+        if self._request.transport is not None:
+            self._request.transport.abort()

@@ -1,0 +1,145 @@
+"""`chunkguard scan`: judges recorded exchanges, line by line, in several processes.
+
+One rule: one line in, one line out, in order; a line that cannot be read is reported and counted, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import BinaryIO, Final
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from core.types import MODES
+from proxy.check import Checker
+from proxy.errors import GuardError
+
+#: Lines given to a process at a time: enough to hide the hand-over, few enough for a moving progress bar.
+BATCH: Final = 64
+
+Numbered = tuple[int, bytes]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a scan saw. `flags[mode, level]` counts verdicts above clear."""
+
+    lines: int = 0
+    bad: int = 0
+    flags: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, verdict: dict[str, object]) -> None:
+        self.lines += 1
+        modes = verdict["modes"]
+        assert isinstance(modes, dict)
+        for mode, found in modes.items():
+            if found["verdict"] not in ("clear", "unchecked"):
+                self.flags[mode, found["verdict"]] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What became of one line: `output` is its verdict as JSON, or `problem` says why there is none."""
+
+    number: int
+    output: bytes = b""
+    problem: str = ""
+
+
+_checker: Checker | None = None
+
+
+def scan_batch(batch: list[Numbered]) -> list[Line]:
+    """Judge some lines; runs in a worker process, which keeps its warm detectors."""
+    global _checker
+    if _checker is None:
+        _checker = Checker()
+        _checker.suite.warm()
+    return [scan_line(_checker, number, line) for number, line in batch]
+
+
+def scan_line(checker: Checker, number: int, line: bytes) -> Line:
+    """Judge one line of `{"id", "prompt" | "messages", "response", "tools"?}`."""
+    try:
+        doc = orjson.loads(line)
+        if not isinstance(doc, dict) or "response" not in doc:
+            return Line(number, problem="not an object with a 'response'")
+        verdict = checker.check(doc)
+    except orjson.JSONDecodeError as error:
+        return Line(number, problem=f"not JSON: {error}")
+    except GuardError as error:
+        return Line(number, problem=f"{error.param}: {error.message}" if error.param else error.message)
+    return Line(number, orjson.dumps({"id": doc.get("id"), **verdict}))
+
+
+def batches(source: Iterable[bytes], size: int = BATCH) -> Iterator[list[Numbered]]:
+    """Numbered lines, blank ones left out, in groups."""
+    numbered = ((number, line) for number, line in enumerate(source, 1) if line.strip())
+    while batch := list(islice(numbered, size)):
+        yield batch
+
+
+def scan(source: BinaryIO, target: BinaryIO, *, processes: int = 0, total: int | None = None, quiet: bool = False) -> Tally:
+    """Judge all lines of `source` into `target`. `processes`: 0 = one a core. `total`: lines, for the progress bar."""
+    console = Console(stderr=True)
+    tally = Tally()
+    columns = (TextColumn("scan"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
+        bar = progress.add_task("scan", total=total)
+        for lines in _results(batches(source), processes or os.cpu_count() or 1):
+            for line in lines:
+                if line.problem:
+                    tally.bad += 1
+                    console.print(f"line {line.number}: {line.problem}", style="red", markup=False, highlight=False)
+                    continue
+                tally.add(orjson.loads(line.output))
+                target.write(line.output + b"\n")
+            progress.advance(bar, len(lines))
+    target.flush()
+    if not quiet:
+        _print(console, tally)
+    return tally
+
+
+def _results(work: Iterator[list[Numbered]], processes: int) -> Iterator[list[Line]]:
+    """Results in the order of the work, with a bounded number of batches on the way."""
+    if processes == 1:
+        yield from map(scan_batch, work)
+        return
+    # Spawned, not forked: a fork would copy the locks of onnxruntime's and the progress bar's threads.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pending: list[Future[list[Line]]] = []
+        for batch in work:
+            pending.append(pool.submit(scan_batch, batch))
+            if len(pending) >= processes * 4:
+                yield pending.pop(0).result()
+        for future in pending:
+            yield future.result()
+
+
+def _print(console: Console, tally: Tally) -> None:
+    table = Table("mode", "suspect", "misrouted")
+    for mode in MODES:
+        table.add_row(mode, str(tally.flags[mode, "suspect"]), str(tally.flags[mode, "misrouted"]))
+    console.print(table)
+    console.print(f"{tally.lines} exchanges judged, {tally.bad} lines could not be read")
+
+
+def open_source(path: str) -> BinaryIO:
+    """A file to read, or standard input for `-`."""
+    return sys.stdin.buffer if path == "-" else open(path, "rb")
+
+
+def open_target(path: str) -> BinaryIO:
+    """A file to write, or standard output for `-`."""
+    return sys.stdout.buffer if path == "-" else open(path, "wb")

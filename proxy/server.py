@@ -1,0 +1,190 @@
+"""The public listener: finds the route of each request and hands it to the guard, the pass-through or the verdict API.
+
+One rule: nothing reaches an upstream that the router has not placed; what it refuses is answered 404 here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from proxy import errors
+from proxy.check import Checker
+from proxy.errors import GuardError, InvalidRequest, NotFound, RequestTooLarge, Unauthorized, UnknownModel
+from proxy.guard import Guard, Guarded, decoded
+from proxy.passthrough import pass_through
+from proxy.reply import ClientReply
+from proxy.routing import Location, offered_key
+from proxy.snapshot import Route, Snapshot
+from proxy.upstream.base import Headers
+from proxy.wire import chat
+
+log = logging.getLogger("chunkguard")
+#: Requests that may wait in the kernel for the worker to accept them.
+BACKLOG: Final = 1024
+#: Verdicts that `/v1/guard/check` works on at once: it is CPU, so more would only wait for each other.
+CHECKS: Final = 2
+
+
+class Gateway:
+    """Serves a snapshot. `swap` gives it another one; requests under way keep theirs."""
+
+    def __init__(self, snapshot: Snapshot, guard: Guard, on_pass: Callable[[str, str, int, float], None]) -> None:
+        self.snapshot = snapshot
+        self.guard = guard
+        self._on_pass = on_pass
+        self._active = 0
+        self._checker = Checker()
+        self._checks = asyncio.Semaphore(CHECKS)
+
+    def swap(self, snapshot: Snapshot) -> Snapshot:
+        """Serve `snapshot` from now on; returns the one before."""
+        before, self.snapshot = self.snapshot, snapshot
+        return before
+
+    def make_server(self) -> web.Server:
+        """The aiohttp server: bodies stay compressed as sent, and a client that goes away cancels its request."""
+
+        def make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+            loop = asyncio.get_running_loop()
+            size = self.snapshot.settings.config.limits.body_bytes
+            return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=size)
+
+        return web.Server(
+            self.handle,
+            request_factory=make_request,
+            handler_cancellation=True,
+            auto_decompress=False,
+            access_log=None,
+            keepalive_timeout=75.0,
+            max_field_size=65_536,
+            max_line_size=65_536,
+        )
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; every error becomes an OpenAI-shaped one."""
+        snapshot = self.snapshot
+        reply = ClientReply(request)
+        limit = snapshot.settings.config.limits.connections
+        self._active += 1
+        try:
+            if limit and self._active > limit:
+                raise errors.Overloaded()
+            await self._serve(snapshot, request, reply)
+        except GuardError as error:
+            self._fail(reply, error)
+        except (web.HTTPRequestEntityTooLarge, HttpProcessingError):
+            self._fail(reply, RequestTooLarge(f"the body is over {snapshot.settings.config.limits.body_bytes} bytes"))
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            log.exception("unhandled error")
+            self._fail(reply, GuardError("internal error"))
+        finally:
+            self._active -= 1
+        assert reply.response is not None
+        return reply.response
+
+    async def _serve(self, snapshot: Snapshot, request: web.BaseRequest, reply: ClientReply) -> None:
+        path, mark, query = request.raw_path.partition("?")
+        if path == "/-/healthy":
+            reply.whole(200, [("Content-Type", "text/plain; charset=utf-8")], b"ok\n")
+            return
+        location = snapshot.router.locate(request.method, path)
+        if location.endpoint == "refused":
+            raise NotFound("no such endpoint")
+        headers = list(request.headers.items())
+        key = self._key(snapshot, request)
+        if location.endpoint == "guard_check":
+            await self._check(request, reply)
+            return
+        target = location.path + mark + query
+        if not location.guarded:
+            await self._pass(
+                snapshot, self._route(snapshot, location, "", request, key), request, reply, location, target, headers
+            )
+            return
+        route, sent, parsed = await self._read(snapshot, request, location, target, headers, key)
+        if route.compiled is None or parsed is None:
+            body = sent.raw if sent is not None else None
+            await self._pass(snapshot, route, request, reply, location, target, headers, body)
+            return
+        assert sent is not None
+        await self.guard.handle(snapshot, route, parsed, sent, reply)
+
+    async def _read(
+        self, snapshot: Snapshot, request: web.BaseRequest, location: Location, target: str, headers: Headers, key: str | None
+    ) -> tuple[Route, Guarded | None, chat.ChatRequest | None]:
+        """The route of a chat request, and the request read as far as the route needs it."""
+        if not snapshot.router.reads_model:
+            route = self._route(snapshot, location, "", request, key)
+            if route.compiled is None:
+                return route, None, None
+        raw = await request.read()
+        body = decoded(raw, headers, snapshot.settings.config.limits.body_bytes)
+        parsed = chat.parse_request(body)
+        route = self._route(snapshot, location, parsed.conversation.model, request, key)
+        return route, Guarded(raw, body, target, headers), parsed
+
+    def _key(self, snapshot: Snapshot, request: web.BaseRequest) -> str | None:
+        if not snapshot.keys:
+            return None
+        name = snapshot.keys.name_of(offered_key(request.headers))
+        if name is None:
+            raise Unauthorized("Incorrect API key provided.")
+        return name
+
+    def _route(self, snapshot: Snapshot, location: Location, model: str, request: web.BaseRequest, key: str | None) -> Route:
+        chosen = snapshot.router.choose(location.prefix, model, request.headers, key)
+        if chosen is None:
+            raise UnknownModel(f"no route takes model {model!r}" if model else "no route takes this request")
+        return snapshot.routes[chosen.name]
+
+    async def _pass(
+        self,
+        snapshot: Snapshot,
+        route: Route,
+        request: web.BaseRequest,
+        reply: ClientReply,
+        location: Location,
+        target: str,
+        headers: Headers,
+        body: bytes | None = None,
+    ) -> None:
+        if route.injects_key and not location.guarded and not snapshot.pass_rules.allow(request.method, location.path):
+            raise NotFound("this endpoint may not be used with the configured key")
+        began = perf_counter()
+        status = await pass_through(
+            request,
+            reply,
+            route.upstream,
+            target,
+            headers,
+            max_bytes=snapshot.settings.config.limits.body_bytes,
+            credentials=not snapshot.keys,
+            body=body,
+        )
+        self._on_pass(route.name, location.endpoint, status, perf_counter() - began)
+
+    async def _check(self, request: web.BaseRequest, reply: ClientReply) -> None:
+        try:
+            doc = orjson.loads(await request.read())
+        except orjson.JSONDecodeError as error:
+            raise InvalidRequest("The body is not valid JSON.", code="invalid_json") from error
+        async with self._checks:
+            verdict = await asyncio.to_thread(self._checker.check, doc)
+        reply.whole(200, [("Content-Type", "application/json")], orjson.dumps(verdict))
+
+    @staticmethod
+    def _fail(reply: ClientReply, error: GuardError) -> None:
+        if reply.started:
+            reply.abort()
+        else:
+            reply.whole(error.status, errors.render_headers(error), errors.render(error))

@@ -1,0 +1,183 @@
+"""Everything a request is served with: settings, compiled policies, warm detectors, upstreams, and the revision naming them.
+
+One rule: `prepare` does all that can fail; swapping a prepared snapshot in is one assignment and cannot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from detectors.suite import Suite
+
+from core.types import TriggerSpec
+from detectors.runner import Runner
+from policies.plan import CompiledRoute, compile_route
+from policies.schema import Policy
+from proxy.config import Settings
+from proxy.config_model import RouteSettings, UpstreamSettings
+from proxy.config_rules import injects_key
+from proxy.errors import ConfigError, Problem
+from proxy.routing import Keys, PassRules, Router, make_router
+from proxy.upstream.base import Upstream
+from proxy.upstream.litellm import LiteLLMUpstream
+from proxy.upstream.openai import OpenAIUpstream
+from proxy.upstream.replay import ReplayUpstream
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route ready to serve. `compiled`: None where no policy touches it. `holdout`: its policies, none of them acting."""
+
+    settings: RouteSettings
+    policies: tuple[Policy, ...]
+    upstream: Upstream
+    injects_key: bool
+    compiled: CompiledRoute | None = None
+    holdout: CompiledRoute | None = None
+    runner: Runner | None = None
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def enforcing(self) -> bool:
+        return any(policy.enforcing for policy in self.policies)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one revision of the configuration serves with. Requests keep the one they began with."""
+
+    settings: Settings
+    router: Router
+    routes: Mapping[str, Route]
+    upstreams: Mapping[str, Upstream]
+    keys: Keys
+    pass_rules: PassRules
+    revision: str
+    runners: tuple[Runner, ...]
+
+    async def close(self) -> None:
+        """Give back connections and threads. No request may still use it."""
+        for runner in self.runners:
+            await runner.close()
+        for upstream in self.upstreams.values():
+            await upstream.close()
+
+
+async def prepare(settings: Settings) -> Snapshot:
+    """Build and warm a snapshot, off the event loop where it takes time. Raises ConfigError; leaves nothing behind then."""
+    upstreams = _upstreams(settings)
+    runners: dict[tuple[frozenset[str], tuple[TriggerSpec, ...]], Runner] = {}
+    routes: dict[str, Route] = {}
+    limits = settings.config.limits
+    try:
+        for route in settings.config.routes:
+            policies = settings.policies[route.name]
+            upstream = upstreams[route.upstream]
+            keyed = injects_key(settings.config.upstreams[route.upstream])
+            if not policies:
+                routes[route.name] = Route(route, (), upstream, keyed)
+                continue
+            compiled = compile_route(policies)
+            key = (compiled.needs, compiled.triggers)
+            if key not in runners:
+                suite = await asyncio.to_thread(_warm_suite, *key)
+                runners[key] = Runner(suite, deadline_ms=limits.deadline_ms)
+                await runners[key].start()
+            routes[route.name] = Route(
+                route, policies, upstream, keyed, compiled, compile_route(observing(policies)), runners[key]
+            )
+    except BaseException:
+        for runner in runners.values():
+            await runner.close()
+        for opened in upstreams.values():
+            await opened.close()
+        raise
+    return Snapshot(
+        settings=settings,
+        router=make_router(settings.config),
+        routes=routes,
+        upstreams=upstreams,
+        keys=Keys(settings.config.keys),
+        pass_rules=PassRules(settings.config.pass_through.allow),
+        revision=revision_of(settings),
+        runners=tuple(runners.values()),
+    )
+
+
+def observing(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    """The same policies, none of them acting: what the holdout share is judged by."""
+    return tuple(policy.model_copy(update={"enforcement": "observe"}) for policy in policies)
+
+
+def revision_of(settings: Settings) -> str:
+    """Twelve hex digits that change with anything that decides: routes, limits, policies. No secret goes into it."""
+    config = settings.config.model_dump(mode="json", exclude={"keys", "admin_key", "upstreams"})
+    policies = {name: [policy.model_dump(mode="json") for policy in found] for name, found in settings.policies.items()}
+    upstreams = {name: sorted(found.model_dump(mode="json", exclude={"api_key"}).items()) for name, found in _named(settings)}
+    text = orjson.dumps([config, policies, upstreams], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()[:12]
+
+
+def coverage(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """What is really enforceable: one row a route, endpoint, stream or not, and policy."""
+    rows: list[dict[str, Any]] = []
+    for route in snapshot.routes.values():
+        for policy in route.policies:
+            for streamed in (False, True):
+                quiet, triggered = policy.hold.default.value(), policy.hold.triggered.value()
+                rows.append(
+                    {
+                        "route": route.name,
+                        "endpoint": "chat_completions",
+                        "stream": streamed,
+                        "policy": policy.name,
+                        "mode": policy.mode,
+                        "enforcement": policy.enforcement,
+                        "hold": quiet.kind.name.lower(),
+                        "hold_on_trigger": triggered.kind.name.lower(),
+                        "enforceable": _enforceable(policy, quiet.kind > 0, triggered.kind > 0),
+                    }
+                )
+    return rows
+
+
+def _enforceable(policy: Policy, quiet: bool, triggered: bool) -> str:
+    if not policy.enforcing:
+        return "observed"
+    if quiet:
+        return "always"
+    return "on_trigger" if triggered else "flagged"
+
+
+def _warm_suite(needs: frozenset[str], triggers: tuple[TriggerSpec, ...]) -> Suite:
+    try:
+        suite = Suite(needs=needs, triggers=triggers)
+        suite.warm()
+    except (ValueError, OSError) as error:
+        raise ConfigError([Problem("detectors", "", f"cannot be warmed: {error}")]) from error
+    return suite
+
+
+def _named(settings: Settings) -> list[tuple[str, UpstreamSettings]]:
+    return sorted(settings.config.upstreams.items())
+
+
+def _upstreams(settings: Settings) -> dict[str, Upstream]:
+    made: dict[str, Upstream] = {}
+    for name, own in settings.config.upstreams.items():
+        match own.kind:
+            case "openai":
+                made[name] = OpenAIUpstream(name, own)
+            case "replay":
+                made[name] = ReplayUpstream(name, settings.path(own.file), own.timeouts)
+            case "litellm":
+                made[name] = LiteLLMUpstream(name, own)
+    return made

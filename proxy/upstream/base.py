@@ -1,0 +1,126 @@
+"""The seam between the gateway and whatever answers: one request in, a head and raw body bytes out.
+
+One rule: an upstream hands over the bytes as they came - not decompressed, not re-chunked, no redirect followed - and says
+every failure as an `UpstreamError`: Unavailable (no connection, or lost before the head), Timeout, ProtocolError (bad framing,
+cut body). An error status is a reply, not an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from proxy.wire import jsonbytes
+
+Headers = list[tuple[str, str]]
+Body = bytes | AsyncIterator[bytes] | None
+
+#: What tells an upstream who the client is; it goes to the route's primary upstream only.
+CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "cookie", "openai-organization", "openai-project"})
+#: Of one connection, not of the message (RFC 9110, 7.6.1).
+HOP_BY_HOP = frozenset({
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """What to ask. `path`: after the route's prefix, with its query exactly as sent. `headers`: as the client sent them.
+
+    `body`: bytes, or an iterator for a body that is streamed through, or None. `timeout_s`: instead of the configured total.
+    `credentials`: whether the client's may go along (the route's own upstream, and no client keys of ours)."""
+
+    method: str
+    path: str
+    headers: Sequence[tuple[str, str]]
+    body: Body = None
+    timeout_s: float | None = None
+    credentials: bool = True
+
+
+class UpstreamReply(Protocol):
+    """A reply whose head has arrived. End it with `release` or `abort`, whatever happens; both may be called twice."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def headers(self) -> Headers:
+        """End-to-end headers, in order, as sent; Content-Length among them where the upstream gave one."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The raw body as it arrives; iterate once. Raises Timeout and ProtocolError."""
+        ...
+
+    def release(self) -> None:
+        """Done: keeps the connection for others if the body was read to its end, else closes it."""
+        ...
+
+    def abort(self) -> None:
+        """Closes the connection now, so that the upstream stops generating."""
+        ...
+
+
+class Upstream(Protocol):
+    """Something that answers requests."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def open(self, request: UpstreamRequest) -> UpstreamReply:
+        """Send a request and wait for the reply's head. Raises UpstreamError; cancelling it closes the connection."""
+        ...
+
+    async def close(self) -> None:
+        """Give all connections back. No request may be under way."""
+        ...
+
+
+def end_to_end(headers: Sequence[tuple[str, str]]) -> Headers:
+    """The headers without those of the connection, and without what `Connection` names as its own (RFC 9110, 7.6.1)."""
+    dropped: set[str] | frozenset[str] = HOP_BY_HOP
+    for name, value in headers:
+        if len(name) == 10 and name.lower() == "connection":
+            dropped = dropped | {token.strip().lower() for token in value.split(",")}
+    return [item for item in headers if item[0].lower() not in dropped]
+
+
+def request_headers(request: UpstreamRequest, *, drop_credentials: bool) -> Headers:
+    """What of the client's headers goes to an upstream: end to end, no `x-chunkguard-*`, credentials only where they may."""
+    # The connection to the upstream has its own host and its own 100-continue; a body in hand has its own length.
+    dropped = {"host", "expect"}
+    if not isinstance(request.body, AsyncIterator):
+        dropped.add("content-length")
+    if drop_credentials or not request.credentials:
+        dropped |= CREDENTIALS
+    return [
+        (name, value)
+        for name, value in end_to_end(request.headers)
+        if (lowered := name.lower()) not in dropped and not lowered.startswith("x-chunkguard-")
+    ]
+
+
+def rename_model(body: Body, models: Mapping[str, str]) -> Body:
+    """A JSON body with its model renamed by the table. Only those bytes change where they can be told apart."""
+    if not models or not isinstance(body, bytes):
+        return body
+    try:
+        doc = jsonbytes.load_exact(body)
+    except ValueError:
+        return body
+    model = doc.get("model") if isinstance(doc, dict) else None
+    if not isinstance(model, str) or model not in models:
+        return body
+    new = orjson.dumps(models[model])
+    found = list(re.finditer(rb'"model"\s*:\s*' + re.escape(orjson.dumps(model)), body))
+    if len(found) == 1:
+        end = found[0].end()
+        return body[: end - len(orjson.dumps(model))] + new + body[end:]
+    return jsonbytes.dump({**doc, "model": models[model]})

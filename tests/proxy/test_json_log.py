@@ -1,0 +1,87 @@
+"""The log: one object a line, only listed fields, and never a word of anybody's text."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import logging
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.json_log import EVENT_FIELDS, LOGGED, JsonLog, LibraryLog
+from proxy.records import DecisionRecord, FindingRecord, Place
+
+RECORD = DecisionRecord(
+    "d1",
+    2.5,
+    "r",
+    "chat_completions",
+    findings=(FindingRecord(1, 0, "code", "misrouted", 0.9, "code", True, (Place("x", 0, 1, 2),)),),
+)
+
+
+def lines(sink: io.BytesIO) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in sink.getvalue().splitlines()]
+
+
+def test_a_decision_is_one_line_with_every_listed_field() -> None:
+    sink = io.BytesIO()
+    JsonLog(sink).record(RECORD)
+    assert sink.getvalue().count(b"\n") == 1
+    (line,) = lines(sink)
+    assert tuple(line) == ("level", "event", *LOGGED)
+    assert (line["event"], line["level"], line["findings"][0]["spans"]) == (
+        "decision", "info", [{"name": "x", "message": 0, "start": 1, "end": 2}]
+    )  # fmt: skip
+
+
+def test_the_list_of_fields_is_that_of_the_record() -> None:
+    assert set(LOGGED) == {field.name for field in dataclasses.fields(DecisionRecord)}
+
+
+@pytest.mark.parametrize("change", [{"flagged": True}, {"unchecked": ("code",)}, {"failure": "timeout"}])
+def test_what_needs_eyes_is_a_warning(change: dict[str, Any]) -> None:
+    sink = io.BytesIO()
+    log = JsonLog(sink, "warning")
+    log.record(RECORD)
+    log.record(dataclasses.replace(RECORD, **change))
+    assert [line["level"] for line in lines(sink)] == ["warning"]
+
+
+def test_an_event_keeps_listed_fields_only() -> None:
+    sink = io.BytesIO()
+    log = JsonLog(sink)
+    log.event("info", "reloaded", revision="abc", headers={"Authorization": "Bearer sk-planted"}, body="sk-planted")
+    log.event("debug", "quiet")
+    (line,) = lines(sink)
+    assert (line["event"], line["revision"]) == ("reloaded", "abc")
+    assert set(line) - {"level", "event", "time"} <= EVENT_FIELDS
+    assert b"sk-planted" not in sink.getvalue()
+
+
+def test_what_libraries_say_is_not_quoted() -> None:
+    sink = io.BytesIO()
+    logger = logging.Logger("some.library")
+    logger.addHandler(LibraryLog(JsonLog(sink)))
+    try:
+        raise ValueError("sk-planted in an error")
+    except ValueError:
+        logger.exception("request with sk-planted failed")
+    logger.warning("sk-planted %s", "x")
+    assert [(line["logger"], line["kind"], line["level"]) for line in lines(sink)] == [
+        ("some.library", "ValueError", "error"), ("some.library", "", "warning")
+    ]  # fmt: skip
+    assert b"sk-planted" not in sink.getvalue()
+
+
+def test_a_broken_sink_costs_lines_and_nothing_else() -> None:
+    class Broken(io.BytesIO):
+        def write(self, data: Any, /) -> int:
+            raise BrokenPipeError
+
+    log = JsonLog(Broken())
+    log.record(RECORD)
+    log.event("info", "x")
+    assert log.lost == 2
