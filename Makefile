@@ -1,10 +1,11 @@
 # The only entry points a person or a machine needs. Rule: every target works on a fresh clone with Python 3.11+, make, git and PyPI.
-# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS.
+# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, DATA (train).
 
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
 ONCE ?=
+DATA ?= ../shared/data
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.chunkguard-setup
@@ -12,14 +13,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN_PACKAGES := nginx prometheus
 
-.PHONY: help setup demo test lint format types unit test-system system-packages bench train lock schema clean
+.PHONY: help setup demo test lint format types unit test-system system-packages bench bench-packages train lock schema clean
 
 help:
 	@echo "make demo [ONCE=1]   set up, run the four examples with and without the guard (no key, no network)"
 	@echo "make test            set up, ruff, mypy --strict, every test"
 	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
-	@echo "make bench           requests per second against a bare pass-through, loop lag, detector cost"
-	@echo "make train           rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
+	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
+	@echo "make train DATA=...  rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
 	@echo "make lock            renew requirements/*.lock;   make clean: remove everything that was made here"
 
 # --- setting up -------------------------------------------------------------------------------------------------------
@@ -59,21 +60,23 @@ unit: $(STAMP)
 test-system: $(STAMP) system-packages
 	$(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
 
-# RUNLEVEL=1 keeps Debian from starting the services: the tests start their own on free ports.
-system-packages:
+# RUNLEVEL=1 keeps Debian from starting the services: tests and benchmarks start their own on free ports.
+system-packages bench-packages:
 	@missing=; for package in $(DEBIAN_PACKAGES); do dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then \
 		echo "installing from Debian:$$missing"; \
 		$(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -y --no-install-recommends install $$missing >/dev/null; \
 	fi
 
-bench: $(STAMP)
-	$(BIN)/python -m benchmarks
+bench-packages: DEBIAN_PACKAGES := nginx wrk
+
+bench: $(STAMP) bench-packages
+	$(BIN)/python benchmarks/run.py
 
 # --- rebuilding what is committed -------------------------------------------------------------------------------------
 
 train: $(STAMP)
-	$(BIN)/python -m detectors.training
+	$(BIN)/python -m detectors.training --data $(DATA) --out detectors/models --card docs/detectors.md
 
 schema: $(STAMP)
 	$(BIN)/python docs/generate.py
@@ -88,4 +91,4 @@ lock: $(STAMP)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache
-	find core detectors policies proxy tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find core detectors policies proxy tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +

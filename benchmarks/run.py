@@ -45,8 +45,7 @@ http {{
   map $http_authorization $number {{ default 0; "~^Bearer sk-bench-(?<n>[0-9]+)$" $n; }}
   server {{
     listen 127.0.0.1:{port} backlog=4096; root {d};
-    location = /v1/chat/completions {{ error_page 405 =200 /replies/$number.json; try_files /none @post; }}
-    location @post {{ return 405; }}
+    location = /v1/chat/completions {{ error_page 405 =200 /replies/$number.json; return 405; }}
     location /replies/ {{ internal; default_type application/json; }}
   }}
 }}

@@ -38,7 +38,7 @@ HOLDING    ResponseScored   COMMITTED   CancelUpstream* Send* ScoreResponse?   (
 HOLDING    ResponseScored   DONE        CancelUpstream* Send|SendRewritten|SendBlocked? CancelUpstream* Finish
 COMMITTED  UpstreamChunk    COMMITTED   Send? ScoreResponse?
 COMMITTED  UpstreamEnded    COMMITTED   ScoreResponse?                         (the whole, for the record)
-COMMITTED  HoldExpired      COMMITTED   -
+COMMITTED  HoldExpired      COMMITTED   ScoreResponse?                         (after release_reasoning)
 COMMITTED  UpstreamFailed   DONE        Finish                                 (failed)
 COMMITTED  ResponseScored   COMMITTED   Send* ScoreResponse?                   (none: of an attempt that failed meanwhile)
 COMMITTED  ResponseScored   DONE        Send|SendBlocked? CancelUpstream? Finish
@@ -124,7 +124,6 @@ class Exchange:
         self._pending_last = False
         self._taken: list[Action] = []
         self._first_retry_at: float | None = None
-        self._verdict: Verdict | None = None
         self._commands: list[Command] = []
         self._now = 0.0
 
@@ -176,7 +175,7 @@ class Exchange:
                 self._ended(attempt)
             case UpstreamFailed(failure=failure):
                 self._failed(attempt, failure)
-            case HoldExpired():
+            case _:  # HoldExpired
                 self._expired(attempt)
 
     def _started(self, attempt: Attempt, status: int) -> None:
@@ -201,8 +200,9 @@ class Exchange:
         attempt.ended = True
         if self.state is State.RELAYING:
             self._finish("relayed")
-        else:
-            self._advance(attempt)
+            return
+        attempt.valid = self._plan.valid(attempt.replies())
+        self._advance(attempt)
 
     def _failed(self, attempt: Attempt, failure: Failure) -> None:
         attempt.failure = failure
@@ -213,8 +213,7 @@ class Exchange:
             self._settle_for_best()
 
     def _expired(self, attempt: Attempt) -> None:
-        waiting = attempt.number == self._current and self._pending is None and attempt.verdict is None
-        if waiting and not self.committed and not attempt.tools_seen:
+        if self._pending is None and attempt.verdict is None and not attempt.tools_seen:
             attempt.expired = True
             self._advance(attempt)
 
@@ -235,8 +234,6 @@ class Exchange:
             self._act(attempt, verdict, last)
 
     def _act(self, attempt: Attempt, verdict: Verdict, last: bool) -> None:
-        if last:
-            attempt.valid = self._plan.valid(attempt.replies())
         if attempt.action is not None and attempt.action.probe:
             self._probed(attempt, attempt.action)
             return
@@ -258,8 +255,8 @@ class Exchange:
         """Score or send what new pieces, an end or an expired hold of this attempt allow."""
         if attempt.sending and not attempt.tools_seen:
             self._send_all(attempt)
-        elif attempt.action is None and attempt.number == self._current and self._plan.release_reasoning:
-            self._send_reasoning(attempt)
+        elif attempt.number == self._current == 1 and self._plan.release_reasoning:
+            self._send_reasoning(attempt)  # of the first only: a retry must still be able to lose against it
         if attempt.number not in (self._current, self._chosen) or self._pending is not None:
             return
         if attempt.ended or (not attempt.sending and not attempt.tools_seen and self._early_ready(attempt)):
@@ -308,7 +305,6 @@ class Exchange:
         self._flush(attempt)
 
     def _send_reasoning(self, attempt: Attempt) -> None:
-        # Of the first attempt only: a retry must still be able to lose against it.
         if attempt.tools_seen or attempt.said() or not any(d.reasoning for p in attempt.holdback.held for d in p.deltas):
             return
         attempt.holdback.clear(attempt.holdback.count)
@@ -321,8 +317,6 @@ class Exchange:
             self._commands.append(Send(attempt.number, data))
 
     def _commit(self, attempt: Attempt) -> None:
-        if self.committed:
-            return
         self._chosen = self._current = attempt.number
         self.state = State.COMMITTED
         self._cancel_all(but=attempt.number)

@@ -100,7 +100,7 @@ class Metric(_Strict):
 
 
 class CurvePoint(_Strict):
-    """What share of unseen texts reaches a score: of positives of sources that never trained, of look-alikes, of ordinary text."""
+    """What share of unseen texts reaches a score: of positives of held-out sources, of look-alikes, of ordinary text."""
 
     at: float
     recall: float

@@ -6,17 +6,14 @@ so every weight here is chosen for the band it must end in. The tables at the to
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 
-from core.types import MODES, RESPONSE, Conversation, Mode, Reply, Scores, Span
-from detectors.arithmetic import Statement, contradicts, find_statements
-from detectors.lexicons import load_table
-from detectors.phrases import Hit, Phrases, prompt_cues
-from detectors.structural import Block, Shape
-from detectors.toolcheck import ToolChecker, interpreter_declared, written_calls
+from core.types import MODES, Mode, Span
+from detectors.case import CLEAR, SUSPECT_CAP, Case, Judged, span_of, spans_of
+from detectors.phrases import Hit
+from detectors.rebuttal import judge_rebuttal
+from detectors.structural import Block
+from detectors.toolcheck import interpreter_declared, written_calls
 
 #: Prompt scores that a mode cannot be judged without. `harm` is not among them: unknown harm makes a refusal a suspicion.
 REQUIRES: Mapping[Mode, frozenset[str]] = {
@@ -32,8 +29,6 @@ REQUIRES: Mapping[Mode, frozenset[str]] = {
 #: Prompt scores a mode reads, where they exist.
 READS: Mapping[Mode, frozenset[str]] = {**REQUIRES, "refusal": frozenset({"harm", "asks_fiction"})}
 
-#: The top of the suspect band, for whatever only a probe can settle.
-SUSPECT_CAP = 0.65
 #: harm below the first is benign, from the second on harmful; between, or unknown, a refusal is a suspicion at most.
 HARM_BENIGN, HARM_HARMFUL = 0.25, 0.5
 
@@ -43,6 +38,8 @@ SOFT_BY_PLACE = ((160, 0.66), (350, 0.5), (600, 0.3))
 ACCUSE_WEIGHT = 0.35
 #: What remains of a refusal under each licence.
 REFUSAL_LICENCES = {"capability": 0.35, "info": 0.45, "privacy": 0.7, "cutoff": 0.35, "quote": 0.25}
+#: A lexical refusal that the trained score cannot lift into another band.
+CERTAIN = 0.9
 #: Weight of the trained refusal score in the noisy-or, and what a confident "no refusal" leaves of weak lexical evidence.
 LEARNED_WEIGHT, LEARNED_VETO = 0.85, 0.5
 
@@ -53,98 +50,6 @@ SNIPPET_CHARS, SNIPPET_WEIGHT = 60, 0.55
 
 TOOL_PROBLEMS = {"undeclared": 0.97, "not_json": 0.85, "schema": 0.8, "written": 0.85}
 
-_WORD = re.compile(r"[^\W\d_]{3,}")
-_NEGATION = re.compile(
-    r"\b(?:not|never|no|cannot|none|nobody)\b|n't\b"
-    r"|不|没|не |никогда|\bnicht\b|\bkein|\bne\b.{1,20}\bpas\b|\bnunca\b|\bnon\b|\bnão\b|ません|ない"
-)
-_FUNCTION_WORDS = frozenset(load_table("response_licence")["function_words"].split())
-_VERDICT = re.compile(
-    r"(?:no|nope|false|incorrect|wrong|untrue|non|faux|incorrecte?|falso|incorrecto|sbagliato|não|errado|nein|falsch|нет|неверно|ложь|否|不|不是|不对|错|错误|假|いいえ|偽|誤り|间違い|아니요|거짓|nie|fałsz|nei)"
-)
-_SENTENCE = re.compile(r"[.!?](?:\s|$)|[。！？\n]")
-#: "I do not have feelings" denies nothing that the question said.
-_FIRST_PERSON = re.compile(r"\b(?:i|i'm|my|as an ai)\b")
-_EDGE = " \t\r\n.!?。！*_`\"'“”()[]:：-"
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One mode: probability misrouted, probability present, and why."""
-
-    score: float = 0.0
-    present: float = 0.0
-    spans: tuple[Span, ...] = ()
-
-
-CLEAR = Judged()
-
-
-@dataclass
-class Case:
-    """One exchange and the features that its judges share; each feature is computed once, on first use.
-
-    `learned`: scores of trained reply models, by name (`refusal.present`). `final`: the reply is complete.
-    """
-
-    conversation: Conversation
-    prompt: Scores
-    reply: Reply
-    checker: ToolChecker
-    final: bool = True
-    learned: Mapping[str, float] = field(default_factory=dict)
-
-    @cached_property
-    def phrases(self) -> Phrases:
-        return Phrases(self.reply.text)
-
-    @cached_property
-    def shape(self) -> Shape:
-        return Shape(self.reply.text, self.phrases.start)
-
-    @cached_property
-    def cues(self) -> frozenset[str]:
-        return prompt_cues(self.conversation)
-
-    @cached_property
-    def user_text(self) -> str:
-        user = self.conversation.last_user
-        return user.text if user is not None else ""
-
-    @cached_property
-    def triggers(self) -> frozenset[str]:
-        """Names of the triggers that act: those of the last user turn."""
-        user = self.conversation.last_user
-        return frozenset(span.name for span in self.prompt.spans if user is not None and span.message == user.index)
-
-    @cached_property
-    def statements(self) -> tuple[Statement, ...]:
-        return find_statements(self.user_text)
-
-    @property
-    def body(self) -> str:
-        """The visible answer."""
-        return self.reply.text[self.phrases.start :]
-
-    @property
-    def scanned(self) -> int:
-        """Characters of the reply that some judge really read."""
-        if "shape" in self.__dict__:
-            return len(self.reply.text)
-        return self.phrases.scanned if "phrases" in self.__dict__ else 0
-
-    def asks(self, name: str) -> float:
-        return self.prompt.values.get(name, 0.0)
-
-
-def span_of(mode: Mode, what: str, place: tuple[int, int]) -> Span:
-    """An evidence span in the reply."""
-    return Span(f"{mode}.{what}", RESPONSE, *place)
-
-
-def _spans(mode: Mode, what: str, hits: tuple[Hit, ...] | list[Hit], limit: int = 5) -> tuple[Span, ...]:
-    return tuple(span_of(mode, what, (hit.start, hit.end)) for hit in hits[:limit])
-
 
 # --- refusal ----------------------------------------------------------------------------------------------------------------
 
@@ -153,7 +58,7 @@ def judge_refusal(case: Case) -> Judged:
     if case.reply.refusal:
         return Judged(_harm_gate(case, 0.98), 0.99)
     lexical, spans = _refusal_phrases(case)
-    present = _with_model(lexical, case.learned.get("refusal.present"))
+    present = _with_model(lexical, _learned(case, lexical))
     if present < 0.05:
         return Judged(present, present)
     return Judged(_harm_gate(case, present * _refusal_licence(case)), present, spans)
@@ -171,13 +76,20 @@ def _refusal_phrases(case: Case) -> tuple[float, tuple[Span, ...]]:
         score *= 0.6  # one reserved phrase in a long answer is a caveat
     if hard and not accuse and hard[0].start - phrases.opening > 160 and phrases.length > 1_200:
         score *= 0.75  # an answer that also declines one part of what was asked
-    return score, _spans("refusal", "phrase", hard + soft) + _spans("refusal", "accusation", accuse, 2)
+    return score, spans_of("refusal", "phrase", hard + soft) + spans_of("refusal", "accusation", accuse, 2)
 
 
 def _by_place(hits: tuple[Hit, ...], opening: int, table: tuple[tuple[int, float], ...]) -> float:
     if not hits:
         return 0.0
     return next((weight for limit, weight in table if hits[0].start - opening <= limit), 0.0)
+
+
+def _learned(case: Case, lexical: float) -> float | None:
+    """The trained score, asked only where it can change the verdict: it costs more than all phrases together."""
+    if case.model is None or lexical >= CERTAIN or not case.phrases.may_refuse:
+        return None
+    return case.model(case.reply)
 
 
 def _with_model(lexical: float, learned: float | None) -> float:
@@ -233,100 +145,6 @@ def _harm_gate(case: Case, score: float) -> float:
     if harm is None or harm >= HARM_BENIGN:
         return min(score, SUSPECT_CAP)
     return score
-
-
-# --- rebuttal ---------------------------------------------------------------------------------------------------------------
-
-
-def judge_rebuttal(case: Case) -> Judged:
-    denial = _denial(case)
-    suspicion = _suspicion(case)
-    if denial is None:
-        return suspicion
-    spans = (span_of("rebuttal", "denial", denial), *suspicion.spans)
-    proven = _arithmetic(case, spans)
-    if proven is not None:
-        return proven
-    score = max(_unproven(case), suspicion.score)
-    return Judged(score, 0.9, spans)
-
-
-def _denial(case: Case) -> tuple[int, int] | None:
-    """The words with which the answer's opening denies, if it does."""
-    phrases = case.phrases
-    opened = phrases.hits("deny.open")
-    if opened:
-        return opened[0].start, opened[0].end
-    sentences = phrases.hits("deny.sentence")
-    if sentences and sentences[0].start - phrases.opening < 200 and not phrases.has("affirm.open"):
-        return sentences[0].start, sentences[0].end
-    return _negated_question(case)
-
-
-def _arithmetic(case: Case, spans: tuple[Span, ...]) -> Judged | None:
-    """The judgement where the prompt states arithmetic that can be verified, else None."""
-    known = [statement for statement in case.statements if statement.truth is not None]
-    if not known or len(known) != len(case.statements):
-        return None
-    if not all(statement.truth for statement in known):
-        return Judged(0.02, 0.9, spans)
-    user = case.conversation.last_user
-    asked = tuple(Span("rebuttal.equation", user.index, s.start, s.end) for s in known[:3]) if user is not None else ()
-    again = next((place for place in (contradicts(case.reply.text[:4_000], s) for s in known) if place), None)
-    spans = (*spans, *asked, *((span_of("rebuttal", "contradiction", again),) if again else ()))
-    if again is None and ("ask.negated" in case.cues and "ask.truth" not in case.cues):
-        return Judged(SUSPECT_CAP - 0.1, 0.9, spans)
-    return Judged(0.97, 0.97, spans)
-
-
-def _unproven(case: Case) -> float:
-    """A denial whose truth is not in the text: a probe settles it where the prompt put one proposition up for a verdict."""
-    if "verdict_only" in case.triggers or (_is_verdict(case.body) and "ask.truth" in case.cues):
-        return 0.5
-    if "origin_question" in case.triggers:
-        return 0.5
-    if "ask.truth" in case.cues or _negated_question(case) is not None:
-        return 0.45
-    statement = "ask.question" not in case.cues and len(case.user_text) < 200 and "?" not in case.user_text
-    return 0.45 if statement and case.asks("asks_check") < 0.5 and case.phrases.has("deny.open") else 0.2
-
-
-def _is_verdict(text: str) -> bool:
-    text = text[:60].strip(_EDGE).lower() if len(text) <= 60 else ""
-    return bool(text) and _VERDICT.fullmatch(text) is not None
-
-
-def _negated_question(case: Case) -> tuple[int, int] | None:
-    """The first sentence, where it repeats most content words of a short question, negated."""
-    question, start = case.user_text, case.phrases.opening
-    if len(question) > 300 or "ask.question" not in case.cues:
-        return None
-    first = _SENTENCE.split(case.reply.text[start : start + 300], maxsplit=1)[0]
-    negation = _NEGATION.search(first.lower())
-    asked = set(_WORD.findall(question.lower())) - _FUNCTION_WORDS
-    if negation is None or len(asked) < 2 or _FIRST_PERSON.search(first.lower()) is not None:
-        return None
-    stems = {word[:5] for word in _WORD.findall(first.lower())}
-    repeated = sum(word[:5] in stems for word in asked)
-    return (start, start + len(first)) if repeated >= 0.6 * len(asked) else None
-
-
-def _suspicion(case: Case) -> Judged:
-    """Doubt about the user's own material. Only where there is some: a denial of a bare question is no suspicion."""
-    if "user_material" not in case.triggers and len(case.user_text) < 300:
-        return CLEAR
-    strong = [hit for hit in case.phrases.words("suspect.strong") if hit.start - case.phrases.start < 2_500]
-    if not strong:
-        return CLEAR
-    weak = [hit for hit in case.phrases.words("suspect.weak") if hit.start - case.phrases.start < 1_000]
-    text = case.reply.text
-    kinds = len({text[hit.start : hit.end].lower() for hit in strong})
-    early = strong[0].start - case.phrases.start < 700
-    present = min(0.9, 0.25 + 0.2 * kinds + 0.15 * bool(weak) + 0.1 * early)
-    licence = 0.35 if case.asks("asks_check") >= 0.5 or "ask.check" in case.cues else 1.0
-    if "user_material" not in case.triggers:
-        licence = min(licence, 0.7)
-    return Judged(present * licence, present, _spans("rebuttal", "suspicion", strong))
 
 
 # --- code and tools ---------------------------------------------------------------------------------------------------------

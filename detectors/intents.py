@@ -18,7 +18,24 @@ from detectors.scan import Part, PromptScan, scan_prompt
 INTENTS = ("asks_code", "asks_math", "asks_fiction", "asks_extraction", "asks_check", "asks_tool", "distress")
 
 # Declared tools whose use is running code, or editing it.
-_CODE_TOOLS = ("python", "code", "interpreter", "bash", "shell", "terminal", "exec", "execute", "sandbox", "sql", "jupyter", "repl", "apply_patch", "edit_file", "write_file", "str_replace")
+_CODE_TOOLS = (
+    "python",
+    "code",
+    "interpreter",
+    "bash",
+    "shell",
+    "terminal",
+    "exec",
+    "execute",
+    "sandbox",
+    "sql",
+    "jupyter",
+    "repl",
+    "apply_patch",
+    "edit_file",
+    "write_file",
+    "str_replace",
+)
 #: A reply this short cannot hold more than a label.
 _LABEL_TOKENS = 16
 

@@ -29,22 +29,60 @@ _SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 _LATIN = re.compile("[a-zà-ɏ]")
 _UKRAINIAN = re.compile("[іїєґ]")
 _PERSIAN = re.compile("[پچژگ]")
+_POLISH = re.compile("[ąęłśćźżń]")
 _VIETNAMESE = re.compile("[ăđơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ]")
 
 _STOP_WORDS = {
-    "en": "the of and to is in that it for you what how are this with was be on as have do does why i my me can a an not if or your",
-    "es": "el los las del una que por para con como es está qué cómo más pero su lo y cuál quién mi yo se al le muy en un son sin hay",
-    "fr": "le les des du une est que qui dans pour avec sur pas et ce cette vous je il elle nous plus quel quelle en au ne se mon ma à",
-    "de": "der die das und ist ein eine nicht mit den dem von zu für auf wie was ich sie es im sind auch wird warum wer kann mein bei",
-    "it": "il gli che di è una per con non del della sono come più cosa perché mi si nel alla dei le questo chi anche un ma io ho da",
-    "pt": "o os as do da dos das um uma que é em para com não por como mais se na no qual você eu ao são meu minha isso está foi e de",
-    "nl": "de het een van en is dat niet voor met op zijn hoe wat ik je te aan ook er maar waarom wie kan mijn bij naar om deze",
-    "pl": "i w na z że się nie jest to do jak co czy dla po przez ale od jaki jakie kto dlaczego mi ja mój są był oraz tego można",
-    "no": "og er det en et som på til av for med ikke har jeg hva hvordan å kan vi hvorfor hvem fra den men min seg ble etter være",
-    "sv": "och är det en ett som på till av för med inte har jag vad hur att kan vi varför vem från den men min sig blev efter vara",
-    "da": "og er det en et som på til af for med ikke har jeg hvad hvordan at kan vi hvorfor hvem fra den men min sig blev efter være",
-    "tr": "ve bir bu da de için ile ne nasıl mı mi mu neden ben çok daha var olan gibi en kim olarak değil kadar sonra ama",
-    "id": "dan yang di ke dari untuk dengan ini itu adalah tidak apa bagaimana saya pada dalam akan bisa mengapa siapa atau anda juga",
+    "en": (
+        "the of and to is in that it for you what how are this with was be on as have do does why i my me can a an "
+        "not if or your give write who when where which there they he she his her we our about would could should "
+        "tell"
+    ),
+    "es": (
+        "el los las del una que por para con como es está qué cómo más pero su lo y cuál quién mi yo se al le muy en "
+        "un son sin hay este esta eres tiene ser hacer puede cuando donde dime muestra quiero era fue"
+    ),
+    "fr": (
+        "le les des du une est que qui dans pour avec sur pas et ce cette vous je il elle nous plus quel quelle en au "
+        "ne se mon ma à sont être fait peut comment pourquoi donne avez ai suis"
+    ),
+    "de": (
+        "der die das und ist ein eine nicht mit den dem von zu für auf wie was ich sie es im sind auch wird warum wer "
+        "kann mein bei"
+    ),
+    "it": (
+        "il gli che di è una per con non del della sono come più cosa perché mi si nel alla dei le questo chi anche "
+        "un ma io ho da dell nella fare può essere quando dove cui mia mio"
+    ),
+    "pt": (
+        "o os as do da dos das um uma que é em para com não por como mais se na no qual você eu ao são meu minha isso "
+        "está foi e de"
+    ),
+    "nl": (
+        "de het een van en is dat niet voor met op zijn hoe wat ik je te aan ook er maar waarom wie kan mijn bij naar "
+        "om deze zou geef mij geen over worden heeft"
+    ),
+    "pl": (
+        "i w na z że się nie jest to do jak co czy dla po przez ale od jaki jakie kto dlaczego mi ja mój są był oraz "
+        "tego można czym jestem żeby będzie które która jego swoje tym ten ta"
+    ),
+    "no": (
+        "og er det en et som på til av for med ikke har jeg hva hvordan å kan vi hvorfor hvem fra den men min seg ble "
+        "etter være"
+    ),
+    "sv": (
+        "och är det en ett som på till av för med inte har jag vad hur att kan vi varför vem från den men min sig "
+        "blev efter vara"
+    ),
+    "da": (
+        "og er det en et som på til af for med ikke har jeg hvad hvordan at kan vi hvorfor hvem fra den men min sig "
+        "blev efter være"
+    ),
+    "tr": ("ve bir bu da de için ile ne nasıl mı mi mu neden ben çok daha var olan gibi en kim olarak değil kadar sonra ama"),
+    "id": (
+        "dan yang di ke dari untuk dengan ini itu adalah tidak apa bagaimana saya pada dalam akan bisa mengapa siapa "
+        "atau anda juga"
+    ),
     "vi": "và là của có cho không một các với trong được những người tôi này như thế nào gì để khi bạn",
     "cs": "a v na se je že to s z do jak co pro ale nebo jsem by jsou který proč kdo mi můj není si jako",
     "ro": "și este un o de la în cu pe nu ce cum pentru care sunt mai din să se eu sau că cine când al",
@@ -57,6 +95,8 @@ for _language, _words in _STOP_WORDS.items():
     for _word in _words.split():
         _VOTES[_word] = (*_VOTES.get(_word, ()), (_language, 1.0))
 _VOTES = {word: tuple((language, 1.0 / len(votes)) for language, _ in votes) for word, votes in _VOTES.items()}
+# Asked for less often here, so that they win no tie.
+_RARE = frozenset({"ro", "cs", "fi", "hu", "id", "da", "sv", "tr"})
 
 _WORDS = re.compile(r"[^\W\d_]+")
 
@@ -89,11 +129,11 @@ def guess_language(text: str) -> str:
 
 
 def _by_stop_words(sample: str) -> str:
-    votes: dict[str, float] = {}
+    votes: dict[str, float] = {"pl": float(len(_POLISH.findall(sample)))} if _POLISH.search(sample) else {}
     for word in _WORDS.findall(sample):
         for language, share in _VOTES.get(word, ()):
             votes[language] = votes.get(language, 0.0) + share
     if not votes:
         return ""
-    best = max(votes, key=votes.__getitem__)
+    best = max(votes, key=lambda language: votes[language] * (0.75 if language in _RARE else 1.0))
     return best if votes[best] >= 0.5 else ""

@@ -141,6 +141,4 @@ def _custom_spans(part: Part, custom: CustomTriggers) -> list[Span]:
     hits: Hits = custom.words.find(part.folded.text) if custom.words else {}
     if custom.patterns:
         custom.patterns.find(part.folded.text, hits)
-    return [
-        Span(name, part.turn.index, *part.to_original(hit)) for name, found in hits.items() for hit in _outermost(found)
-    ]
+    return [Span(name, part.turn.index, *part.to_original(hit)) for name, found in hits.items() for hit in _outermost(found)]

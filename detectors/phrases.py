@@ -19,8 +19,12 @@ from detectors.lexicons import load_table
 
 #: Characters of the visible answer that decide refusal, rebuttal and story openings.
 HEAD_CHARS = 600
+#: Characters in which a refusal shows some sign of one.
+MAYBE_CHARS = 300
 #: A huge answer is read from its start and its end only.
 WHOLE_HEAD, WHOLE_TAIL = 32_000, 8_000
+#: Literals kept of one piece of an answer.
+MAX_WORDS = 400
 #: A long prompt turn is read from its start and its end only, where instructions stand.
 PROMPT_HEAD, PROMPT_TAIL = 4_000, 1_000
 
@@ -124,6 +128,7 @@ class Lexicon:
         self.head = _by_script(groups, "head")
         self.prompt = _by_script(groups, "prompt")
         self.system = _by_script(groups, "system")
+        self.maybe = re2.compile("".join(load_table("response_refusal")["maybe"].split("\n")).replace("| ", "|"))
         self.words = ahocorasick.Automaton()
         for group, entry in groups.items():
             for phrases in entry.get("words", {}).values():
@@ -141,8 +146,13 @@ def _by_script(groups: Mapping[str, Mapping[str, Any]], region: str) -> tuple[Pa
             continue
         for language, patterns in entry.get("patterns", {}).items():
             script = 0 if language == "en" else 1 if language in _LATIN else 2
-            rows[script].extend((group, pattern) for pattern in patterns)
+            rows[script].extend((group, _border(pattern) if script else pattern) for pattern in patterns)
     return PatternSet(rows[0]), PatternSet(rows[1]), PatternSet(rows[2])
+
+
+def _border(pattern: str) -> str:
+    """RE2's word border knows ASCII letters only: before an accented one it would not hold."""
+    return rf"(?:^|[^\pL\d]){pattern[2:]}" if pattern.startswith(r"\b") else pattern
 
 
 def load_groups() -> dict[str, dict[str, Any]]:
@@ -206,6 +216,11 @@ class Phrases:
         """Whether a pattern of a head group occurs."""
         return group in self._numbers
 
+    @property
+    def may_refuse(self) -> bool:
+        """Whether the first 300 characters hold anything that every refusal has: a negation, an apology, a rule."""
+        return lexicon().maybe.search(self._head[:MAYBE_CHARS]) is not None
+
     def hits(self, group: str) -> tuple[Hit, ...]:
         """The first hit of every pattern of a head group, in order of place."""
         if group not in self._numbers:
@@ -249,7 +264,7 @@ def _pieces(text: str, start: int) -> list[tuple[int, str]]:
 
 def find_words(text: str, offset: int = 0) -> list[Hit]:
     """Every literal of the lexicon in a lower-cased text, at word borders where its script has them."""
-    hits = []
+    hits: list[Hit] = []
     for end, (group, length, spaced) in lexicon().words.iter(text):
         start = end + 1 - length
         if spaced and start > 0 and text[start - 1].isalnum():
@@ -258,6 +273,8 @@ def find_words(text: str, offset: int = 0) -> list[Hit]:
         if spaced and end + 1 < len(text) and text[end].isdigit() and text[end + 1].isalnum():
             continue
         hits.append(Hit(group, offset + start, offset + end + 1))
+        if len(hits) >= MAX_WORDS:
+            break
     return hits
 
 

@@ -26,7 +26,7 @@ class Rule:
     """Adds hits of `name`.
 
     `first` and `second`: each a feature, or several of which any counts. With `second`, a hit is a first and a second at most
-    `gap` characters apart in one sentence, in either order (`ordered`: the first comes first); gap 0 means anywhere in the part.
+    `gap` characters apart in one sentence, in either order (`ordered`: the first comes first); gap 0: anywhere in the part.
     Without, all hits of `first`, if there are at least `count` different ones. `needs`: features that must all be present;
     `unless`: features of which none may be. `low`, `high`: bounds on the part's length in characters (high 0 = none).
     """

@@ -18,7 +18,9 @@ from detectors.lexicons import load_table
 Kind = Literal["code", "shell", "config", "data", "markup", "diagram", "output", "math", "table", "text"]
 
 #: Blocks read in an answer; a longer answer is one long run of code anyway.
-MAX_BLOCKS = 200
+MAX_BLOCKS = 100
+#: Fence marks inside lines that are passed over before a block begins.
+MAX_MARKS = 1_000
 #: Characters of a block body that decide its kind, and of an answer that are searched for unfenced code and equations.
 BODY_CHARS, SCAN_CHARS = 2_000, 40_000
 #: A visible answer of at most this many characters without a second sentence is a label, not an explanation.
@@ -32,7 +34,8 @@ def _any(name: str) -> str:
     return "|".join(_TABLE[name])
 
 
-_FENCE = re2.compile(r"(?m)^[ \t>]{0,12}(?:[-*+] |[0-9]{1,3}[.)] )?(```+|~~~+)([^\n`]*)$")
+_MARK = re.compile("`{3,}|~{3,}")
+_FENCE = re.compile(r"^[ \t>]{0,12}(?:[-*+] |[0-9]{1,3}[.)] )?(```+|~~~+)([^\n`]*)$")
 _BOXES = re.compile("[\u2500-\u257f\u2580-\u259f\u25a0-\u25ff\u2190-\u21ff]")
 _ASCII_BOX = re.compile(r"\+[-=]{3,}|[-=]{3,}>|\|\s*\||^\s*[|v^]\s*$|<-{2,}", re.M)
 _HTML = re.compile(r"<(?:!doctype|html|svg|head|body|div|style|script|canvas|table|span|p|h[1-6]|ul)\b", re.I)
@@ -137,21 +140,20 @@ def _blocks(text: str, start: int) -> tuple[Block, ...]:
 
 
 def _fence_at(text: str, position: int) -> tuple[int, int, str, str] | None:
-    """The next opening fence: its start, the start of its body, the mark and the info string. Found by C-level find."""
-    while True:
-        places = [place for place in (text.find("```", position), text.find("~~~", position)) if place >= 0]
-        if not places:
+    """The next opening fence: its start, the start of its body, the mark and the info string."""
+    for _ in range(MAX_MARKS):
+        mark = _MARK.search(text, position)
+        if mark is None:
             return None
-        place = min(places)
+        place = mark.start()
         line_start = text.rfind("\n", 0, place) + 1
         line_end = text.find("\n", place)
         line_end = len(text) if line_end < 0 else line_end
         found = _FENCE.match(text[line_start:line_end]) if line_end - line_start <= 200 else None
         if found is not None:
-            return line_start, min(line_end + 1, len(text)), found.group(1), found.group(2)
-        position = line_end if line_end > place else place + 3
-        if position >= len(text):
-            return None
+            return line_start, min(line_end + 1, len(text)), found[1], found[2]
+        position = line_end
+    return None
 
 
 def _closing(text: str, body: int, mark: str) -> tuple[int, int] | None:

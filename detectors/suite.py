@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from core.types import EARLY_MODES, MODES, Conversation, Mode, Reply, Scores, Span, TriggerSpec, Turn
-from detectors.combine import JUDGES, READS, REQUIRES, Case, Judged
+from detectors.case import Case, Judged
+from detectors.combine import JUDGES, READS, REQUIRES
 from detectors.intents import INTENTS, score_intents
 from detectors.lexical import compile_triggers, find_triggers, fired_by_score
 from detectors.onnx import PromptModel, ReplyModel
@@ -113,7 +114,7 @@ class Suite:
     def score_reply(self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True) -> Scores:
         """Mode scores and evidence of one reply. `final=False`: a prefix; only EARLY_MODES are judged. Never raises."""
         modes = self.modes if final else tuple(mode for mode in self.modes if mode in EARLY_MODES)
-        case = Case(conversation, prompt, reply, self._checker, final, self._learned(reply, modes))
+        case = Case(conversation, prompt, reply, self._checker, final, self._refusal)
         values: dict[str, float] = {}
         missing: set[str] = set()
         spans: list[Span] = []
@@ -133,15 +134,15 @@ class Suite:
             self._failed(mode)
             return None
 
-    def _learned(self, reply: Reply, modes: Sequence[Mode]) -> dict[str, float]:
-        """Scores of the trained reply model; a prefix is judged by the phrases and the model alike."""
-        if self._reply_model is None or "refusal" not in modes or not reply.text or reply.refusal:
-            return {}
+    def _refusal(self, reply: Reply) -> float | None:
+        """The trained refusal score; None where the model cannot judge the text, or fails."""
+        if self._reply_model is None:
+            return None
         try:
-            return dict(self._reply_model.score_reply(reply).values)
+            return self._reply_model.score_reply(reply).values.get("refusal.present")
         except Exception:
             self._failed(self._reply_model.name)
-            return {}
+            return None
 
     def _scanned(self, case: Case) -> int:
         try:
@@ -156,7 +157,7 @@ class Suite:
 
 
 def either(lexical: float, learned: float) -> float:
-    """An intent by words or by the trained score; a model that is less than sure counts half, so that it never licenses alone."""
+    """An intent by words or by the trained score; a model that is less than sure counts half and never licenses alone."""
     return max(lexical, learned if learned >= 0.5 else learned / 2)
 
 

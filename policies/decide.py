@@ -172,8 +172,8 @@ class RoutePlan:
         return Action(ActionKind.FLAG, reason=reason) if not firing else _flag(next(iter(firing.values())), reason)
 
     def _probe(self, suspected: Set[str], step: Step, refused: bool) -> Action | None:
-        """One probe, where a suspecting policy has one and the prompt holds something that it can settle."""
-        if any(action.probe for action in step.taken):
+        """One probe of the first answer, where a suspecting policy has one and the prompt holds something it can settle."""
+        if step.taken:
             return None
         for place, policy in enumerate(self.facts.policies):
             if policy.name not in suspected or not any(rung.probe for rung in policy.ladder):

@@ -12,7 +12,7 @@ from policies.schema import Policy
 
 #: A prompt known to be more harmful than this is never asked again by any policy that sets no limit of its own: a changed
 #: prompt can weaken a justified answer. Unknown harm stops retries of refusals only.
-HARM_CEILING: Final = 0.5
+HARM_CEILING: Final = 0.8
 
 
 def against_policy(policy: Policy, hold: Hold, conversation: Conversation) -> str:

@@ -48,11 +48,14 @@ def load_library() -> dict[str, Policy]:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid on `base`: mappings are merged key by key, everything else (lists too) is replaced."""
+    """`over` laid on `base`: mappings are merged key by key, everything else (lists too) is replaced.
+
+    A mapping with a `kind` (a hold) is replaced whole: numbers of one kind mean nothing to another."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        nested = isinstance(old, Mapping) and isinstance(value, Mapping) and "kind" not in value
+        merged[key] = merge(base[key], value) if nested else value
     return merged
 
 

@@ -93,8 +93,16 @@ def _sensitive(text: str, spans: Sequence[Span]) -> Iterator[Change]:
 
 def _quoted(text: str, span: Span) -> Iterator[Change]:
     body = text[span.start : span.end]
+    if _inside_word(text, span.start) or _inside_word(text, span.end):
+        return
     if body.strip() == body and body and len(body) <= _QUOTE_LIMIT and "\n" not in body and '"' not in body:
         yield span.start, span.end, f'"{body}"'
+
+
+def _inside_word(text: str, at: int) -> bool:
+    around = text[max(0, at - 1) : at + 1]
+    # From U+2E80 on stand the scripts that write no spaces between words.
+    return at > 0 and len(around) == 2 and all(character.isalnum() and character < "\u2e80" for character in around)
 
 
 def _scaffold(text: str, spans: Sequence[Span]) -> Iterator[Change]:

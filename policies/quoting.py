@@ -74,5 +74,7 @@ def _close_single(text: str, start: int) -> int:
     while end >= 0:
         if end + 1 == len(text) or not text[end + 1].isalnum():
             return end + 1
+        if not text[end - 1].isalnum():
+            return 0  # another one opens first
         end = text.find("'", end + 1, limit)
     return 0

@@ -28,7 +28,7 @@ from proxy.metrics import Metrics
 from proxy.observer import Observer
 from proxy.records import DecisionRecord, Seconds
 from proxy.server import BACKLOG, Gateway
-from proxy.snapshot import Snapshot, coverage, prepare
+from proxy.snapshot import Snapshot, coverage_rows, prepare
 
 #: Seconds between looks at the configuration file.
 WATCH_S: Final = 2.0
@@ -81,11 +81,11 @@ class App:
         await self._listen_admin()
 
     async def _listen(self, server: web.Server, address: str) -> tuple[str, int]:
-        runner = web.ServerRunner(server)
+        runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
         await runner.setup()
         self._runners.append(runner)
         host, _, port = address.rpartition(":")
-        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG, shutdown_timeout=DRAIN_S)
+        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG)
         await site.start()
         bound = runner.addresses[0]
         return str(bound[0]), int(bound[1])
@@ -98,7 +98,7 @@ class App:
         if not own.admin.startswith("unix:"):
             self.admin_address = await self._listen(server, own.admin)
             return
-        runner = web.ServerRunner(server)
+        runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
         await runner.setup()
         self._runners.append(runner)
         path = own.admin.removeprefix("unix:")
@@ -127,7 +127,7 @@ class App:
             "policy_revision": snapshot.revision,
             "detectors": "warm",
             "routes": sorted(snapshot.routes),
-            "coverage": coverage(snapshot),
+            "coverage": coverage_rows(snapshot.settings.policies),
         }
 
     async def reload(self) -> dict[str, Any]:

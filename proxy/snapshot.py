@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,27 +126,24 @@ def revision_of(settings: Settings) -> str:
     return hashlib.sha256(text).hexdigest()[:12]
 
 
-def coverage(snapshot: Snapshot) -> list[dict[str, Any]]:
+def coverage_rows(routes: Mapping[str, Sequence[Policy]]) -> list[dict[str, Any]]:
     """What is really enforceable: one row a route, endpoint, stream or not, and policy."""
-    rows: list[dict[str, Any]] = []
-    for route in snapshot.routes.values():
-        for policy in route.policies:
-            for streamed in (False, True):
-                quiet, triggered = policy.hold.default.value(), policy.hold.triggered.value()
-                rows.append(
-                    {
-                        "route": route.name,
-                        "endpoint": "chat_completions",
-                        "stream": streamed,
-                        "policy": policy.name,
-                        "mode": policy.mode,
-                        "enforcement": policy.enforcement,
-                        "hold": quiet.kind.name.lower(),
-                        "hold_on_trigger": triggered.kind.name.lower(),
-                        "enforceable": _enforceable(policy, quiet.kind > 0, triggered.kind > 0),
-                    }
-                )
-    return rows
+    return [_row(name, policy, streamed) for name, found in routes.items() for policy in found for streamed in (False, True)]
+
+
+def _row(route: str, policy: Policy, streamed: bool) -> dict[str, Any]:
+    quiet, triggered = policy.hold.default.value(), policy.hold.triggered.value()
+    return {
+        "route": route,
+        "endpoint": "chat_completions",
+        "stream": streamed,
+        "policy": policy.name,
+        "mode": policy.mode,
+        "enforcement": policy.enforcement,
+        "hold": quiet.kind.name.lower(),
+        "hold_on_trigger": triggered.kind.name.lower(),
+        "enforceable": _enforceable(policy, quiet.kind > 0, triggered.kind > 0),
+    }
 
 
 def _enforceable(policy: Policy, quiet: bool, triggered: bool) -> str:

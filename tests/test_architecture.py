@@ -62,6 +62,9 @@ SOFT_LIMIT = 300
 OVER_SOFT_LIMIT: dict[str, str] = {
     "core/types.py": "the whole contract between the packages, readable in one place",
     "core/exchange.py": "one state machine: its transitions are only checkable side by side",
+    "detectors/arithmetic.py": "one grammar of stated equalities with its evaluation: neither is read without the other",
+    "detectors/combine.py": "the one table of evidence and licence per mode",
+    "detectors/scan.py": "one pass over a text that serves every lexicon",
     "policies/schema.py": "the whole shape of a policy file; mostly field descriptions",
     "proxy/driver.py": "every command has its performer here, and tasks are spawned nowhere else",
 }
@@ -255,7 +258,7 @@ def lines_in(source: str) -> int:
 
 def python_files() -> Iterator[str]:
     yield from sources()
-    for folder in ("tests", "benchmarks"):
+    for folder in ("tests", "benchmarks", "scripts", "docs"):
         yield from (path.relative_to(ROOT).as_posix() for path in sorted((ROOT / folder).rglob("*.py")))
 
 

@@ -19,7 +19,9 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @cache
 def load_table(name: str) -> Mapping[str, Any]:
-    """The table `<name>.yaml`, read once and shared: treat it as constant. Raises FileNotFoundError, or ValueError if it is no mapping."""
+    """The table `<name>.yaml`, read once and shared: treat it as constant.
+
+    Raises FileNotFoundError, or ValueError if it is no mapping."""
     text = (resources.files(__name__) / f"{name}.yaml").read_text(encoding="utf-8")
     table = yaml.load(text, Loader=_Loader)
     if not isinstance(table, dict):

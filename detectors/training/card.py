@@ -41,7 +41,7 @@ The score is calibrated for evenly frequent classes. It is not the probability a
 ## When a score is missing
 
 - No user text; media parts (`harm` only); user text beyond the limits that was not read (`harm` only).
-- A language without measured figures, or below the bar (area under the ROC curve of 0.65 on unseen texts of at least 40 of each
+- A language without measured figures, or below the bar (area under the ROC curve of 0.65 on unseen texts of at least 30 of each
   class). The language is guessed from script and stop words; when nothing speaks for one, it is unknown, except in turns
   shorter than 40 characters beside a turn whose language is known.
 
@@ -58,7 +58,7 @@ _METHOD = """\
 - Own templates (`own_templates`: written for this project, Apache-2.0) train; no figure is reported on them.
 - Labels of many rows are heuristics or one model's reading; `hh_rlhf_harmless_test` prompts count as harmful unread,
   `cvalues_prompts` as benign on a reading of a sample.
-- The recipe of `harm` (weights by source, shortened copies) was chosen with the unseen figures in sight; expect a little less on
+- The recipe of `harm` (weights by source, shortened copies) was chosen with the unseen figures in sight; expect less on
   new sources. Nothing was tuned on `chunky_results_explorer`, the published mis-routed answers.
 
 """

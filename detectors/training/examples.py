@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from detectors.training import templates, templates_harm, templates_reply
+from detectors.training import templates
 from detectors.training.data import Row, prompt_key
 
 Rows = Mapping[str, Sequence[Row]]
@@ -79,7 +79,7 @@ def harm(rows: Rows) -> Corpus:
             if label is not None and permissive(row) and row.lang not in _ONE_SIDED:
                 train.append(_prompt_example(row, label, fold))
     train += _templates(templates.ordinary(), False) + _templates(templates.asks_code(), False)
-    train += _templates(templates_harm.harmful(), True) + _templates(templates_harm.harmless(), False)
+    train += _templates(templates.harmful(), True) + _templates(templates.harmless(), False)
     held = [_prompt_example(row, row.harm, -1) for source in
             ("multijail", "xsafety", "harmbench_behaviors", "oktest", "safety_tuned_llamas", "llm_past_tense",
              "hevs_overrefusal")
@@ -117,7 +117,7 @@ def asks_code(rows: Rows) -> Corpus:
             if permissive(row) and row.behaviour != "code" and not _CODEY.search(row.prompt):
                 train.append(_prompt_example(row, False, i % 3))
     train += _templates(templates.asks_code(), True) + _templates(templates.ordinary(), False)
-    train += _templates(templates_harm.harmless(), False)
+    train += _templates(templates.harmless(), False)
     held = [_prompt_example(row, True, -1) for row in _of(rows, ("codealpaca",))]
     for row in _of(rows, (*_ORDINARY_HELD_OUT, "moss_sft", "alpaca_eval", "flask")):
         if row.behaviour == "code" and row.appropriate:
@@ -144,7 +144,7 @@ def refusal(rows: Rows) -> Corpus:
             label = _refusal_label(row)
             if label is not None and permissive(row) and row.response.strip():
                 train.append(_reply_example(row, label, fold))
-    train += _templates(templates_reply.refusals(), True) + _templates(templates_reply.answers(), False)
+    train += _templates(templates.refusals(), True) + _templates(templates.answers(), False)
     held: list[Example] = []
     for row in _of(rows, ("jbb_artifacts", "hevs_overrefusal", "fastchat_fork_refusal_steering", "llm_past_tense", "moss_sft",
                           "safety_tuned_llamas", "alpaca_eval", "flask", "bfcl_irrelevance", "smilechat", "just_eval",

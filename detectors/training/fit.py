@@ -67,8 +67,9 @@ def balance(examples: Sequence[Example]) -> Floats:
         classes[(example.lang, example.positive)] += weight
     languages = Counter(e.lang for e in examples)
     scale = np.array([languages[e.lang] ** 0.5 / classes[(e.lang, e.positive)] for e in examples])
-    result: Floats = raw * scale
-    return result / result.mean()
+    weights: Floats = raw * scale
+    weights /= weights.mean()
+    return weights
 
 
 def shortened(examples: Sequence[Example], words: int) -> list[Example]:

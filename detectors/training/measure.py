@@ -16,7 +16,7 @@ from detectors.training.examples import Example
 from detectors.training.fit import Fitted, Floats
 
 #: A language is measured with at least this many texts of each class.
-ENOUGH = 40
+ENOUGH = 30
 #: Area under the ROC curve below which a measured language is not answered.
 BAR = 0.65
 

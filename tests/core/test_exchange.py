@@ -312,6 +312,12 @@ def test_released_reasoning_commits_and_leaves_only_flags() -> None:
     assert plan.steps[0].committed
 
 
+def test_a_prefix_whose_time_runs_out_after_released_reasoning_is_judged_as_it_is() -> None:
+    script = Script(ScriptedPlan(prefix(9, 50), release_reasoning=True)) >> started(1) << StartHoldTimer(1, 50)
+    script >> chunk(1, think("hm")) << Send(1, b"(hm)") >> chunk(1, "abc") >> expired(1) << score(1, 1, "abc", final=False)
+    script >> scored(1, CLEAR) << Send(1, b"abc")
+
+
 @pytest.mark.parametrize("piece", [refuse("I cannot"), tool("{")])
 def test_released_reasoning_takes_no_refusal_and_no_tool_call_with_it(piece: object) -> None:
     script = Script(ScriptedPlan(ALL, release_reasoning=True)) >> started(1) >> chunk(1, piece, think("hm"))  # type: ignore[arg-type]

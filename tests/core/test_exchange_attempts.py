@@ -288,6 +288,18 @@ def test_when_first_answer_and_retry_both_break_off_the_first_failure_is_told() 
     script << finish("failed", chosen=0, failure=Failure("protocol"))
 
 
+def test_a_first_answer_of_the_wrong_form_that_ended_beside_a_retry_ranks_behind_it() -> None:
+    plan = ScriptedPlan(prefix(7), suspected=FALLBACK, budgets=Budgets(attempts=2))
+    script = Script(plan) >> started(1) >> chunk(1, "invalid") << score(1, 1, "invalid", final=False)
+    script >> scored(1, SUSPECT) << call(2, FALLBACK.change) >> ended(1)
+    (
+        answer(script, 2, "valid")
+        >> scored(2, scores(value=0.6))
+        << Send(2, b"valid")
+        << finish("answered", chosen=2, flagged=True)
+    )
+
+
 def test_a_client_gone_beside_a_retry_cancels_both() -> None:
     script = beside(prefix(2)) >> started(2) >> ClientGone() << CancelUpstream(1) << CancelUpstream(2)
     script << finish("client_gone", chosen=0)

@@ -75,12 +75,12 @@ def test_anything_can_be_read(text: str) -> None:
 
 @given(st.lists(st.integers(0, 999), min_size=2, max_size=6))
 def test_every_number_stays(numbers: list[int]) -> None:
-    source = r"\frac{%d}{%d}" % (numbers[0], numbers[1]) + "".join(f" + x^{{{n}}} \\cdot y_{{{n}}}" for n in numbers[2:])
+    source = rf"\frac{{{numbers[0]}}}{{{numbers[1]}}}" + "".join(f" + x^{{{n}}} \\cdot y_{{{n}}}" for n in numbers[2:])
     found = re.findall(r"\d+", unicodedata.normalize("NFKC", to_plain(source).replace("/", " / ")))
     assert found == re.findall(r"\d+", source)
 
 
 def test_long_hostile_text_is_read_once() -> None:
     for piece in ("\\begin{x}", "\\(", "{", "$a ", "\\frac{", "^", "\\sqrt["):
-        find_formulas(piece * 20_000)
-        to_plain(piece * 20_000)
+        find_formulas(piece * 8_000)
+        to_plain(piece * 8_000)

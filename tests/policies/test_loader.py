@@ -41,6 +41,7 @@ def test_no_boundary_says_the_user_is_right_and_the_refusal_one_speaks_of_no_saf
 
 
 def test_merge_goes_into_mappings_and_replaces_the_rest() -> None:
+    assert merge({"hold": {"kind": "prefix", "timeout_ms": 5}}, {"hold": {"kind": "all"}}) == {"hold": {"kind": "all"}}
     assert merge({"a": {"b": 1, "c": 2}, "d": [1], "e": 1}, {"a": {"c": 3}, "d": [2], "e": {"f": 1}}) == {
         "a": {"b": 1, "c": 3},
         "d": [2],

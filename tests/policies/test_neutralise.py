@@ -1,4 +1,5 @@
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -114,10 +115,9 @@ def test_every_table_language_is_a_known_one_and_no_word_maps_to_itself() -> Non
             assert all(word.casefold() != plain.casefold() for word, plain in table.items())
 
 
-WORDS = st.sampled_from(
-    'Elucidate framework not never no 5 12,5 +8=13 Is Does $x^2$ «elucidate» "not 7" `import re` calculate bypass iPhone ███ Context: '
-    "любовь 阐述 nicht ne pas utilize \n".split(" ")
-)
+LATIN = "Elucidate framework not never no 5 12,5 +8=13 Is Does $x^2$ calculate bypass iPhone ███ Context: nicht ne pas utilize"
+OTHER = '«elucidate» "not 7" `import re` любовь 阐述 \n'
+WORDS = st.sampled_from([word for words in (LATIN, OTHER) for word in words.split(" ")])
 
 
 @given(st.lists(WORDS, max_size=25).map(" ".join), st.sampled_from(MODES), st.data())
@@ -126,7 +126,7 @@ def test_numbers_negation_quotes_and_unlisted_words_stay(text: str, mode: Mode, 
     end = data.draw(st.integers(start, len(text)))
     names = ("product_name", "bypass_word", "abstract_calculation")
     edits = neutralise(ask(text), [Span(name, 1, start, end) for name in names], mode)
-    assert all(earlier.end <= later.start for earlier, later in zip(edits, edits[1:], strict=False))
+    assert all(earlier.end <= later.start for earlier, later in pairwise(edits))
     new = apply(text, edits)
     numbers = re.compile(r"\d+")
     assert numbers.findall(text) == numbers.findall(new.replace("²", "2"))
@@ -139,4 +139,4 @@ def test_numbers_negation_quotes_and_unlisted_words_stay(text: str, mode: Mode, 
 def test_long_hostile_text_is_rewritten_in_time() -> None:
     for piece in ("1+1=2 ", "'a 'b ", "elucidate ", "“a", "1,1,1+", "███ ", '"x" '):
         for mode in MODES:
-            neutralise(ask(piece * 8_000), (), mode)
+            neutralise(ask(piece * 4_000), (), mode)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +29,7 @@ def test_apostrophes_and_inch_marks_open_nothing() -> None:
 def test_a_single_quote_ends_at_a_mark_with_no_letter_behind_it() -> None:
     assert covered("say 'it's fine' now") == ["'it's fine'"]
     assert covered("say 'fine'") == ["'fine'"]
+    assert covered("say 'so 'it is' now") == ["'it is'"]
 
 
 def test_overlaps_and_cuts() -> None:
@@ -46,4 +49,4 @@ def test_overlaps_and_cuts() -> None:
 def test_ranges_are_ordered_and_apart(text: str) -> None:
     ranges = Protected(text).ranges
     assert all(0 <= start < end <= len(text) for start, end in ranges)
-    assert all(earlier[1] <= later[0] for earlier, later in zip(ranges, ranges[1:], strict=False))
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(ranges))

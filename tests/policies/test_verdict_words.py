@@ -146,6 +146,6 @@ def test_no_probe_asks_whether_one_is_sure() -> None:
 
 def test_long_hostile_text_is_read_in_time() -> None:
     for piece in ("yes/no ", '"yes"/"no" ', "answer only yes or no ", "A. yes ", "Verdict: ", "不 "):
-        find_demand(piece * 10_000)
-        opening_polarity(piece * 10_000)
-        verdict_polarity(piece * 10_000)
+        find_demand(piece * 6_000)
+        opening_polarity(piece * 6_000)
+        verdict_polarity(piece * 6_000)

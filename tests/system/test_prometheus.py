@@ -30,7 +30,11 @@ def prometheus(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> It
     port = free_port()
     target = {"targets": [f"127.0.0.1:{gateway.admin_port}"]}
     scrape = {"job_name": "chunkguard", "scrape_interval": "1s", "scrape_timeout": "1s", "static_configs": [target]}
-    settings = {"rule_files": [str(DEPLOY / "rules.yml")], "scrape_configs": [scrape]}
+    settings = {
+        "global": {"evaluation_interval": "1s"},
+        "rule_files": [str(DEPLOY / "rules.yml")],
+        "scrape_configs": [scrape],
+    }
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     command = [

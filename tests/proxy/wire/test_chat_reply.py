@@ -243,6 +243,12 @@ def test_what_cannot_be_read_is_counted(body: bytes, malformed: int) -> None:
     assert [piece.data for piece in pieces] == [body]
 
 
+def test_content_hides_neither_usage_nor_an_error_beside_it() -> None:
+    pieces, decoder = decode([chunk(choice(0, content="x"), usage=USAGE), chunk(choice(0, content="y"), error={"code": 1})])
+    assert [(piece.deltas, piece.usage) for piece in pieces] == [((Delta(0, "x"),), Usage(3, 4)), ((Delta(0, "y"),), None)]
+    assert decoder.error == {"code": 1}
+
+
 def test_what_lenient_clients_would_show_is_read() -> None:
     one, two = chunk(choice(0, content="a"), end=b"\n"), chunk(choice(0, content="b"), usage=USAGE, end=b"\n")
     pieces, decoder = decode([one + two + b"data: [DONE]\n\n"])

@@ -17,6 +17,7 @@ RECORDED = [
     b": ping\n\nevent: x\ndata: 1\ndata: 2\nid: 7\n\n" + EMOJI + b"\n\n" + EMOJI + b"\r\n\r\n",
     b"\xef\xbb\xbfdata: bom\n\n\n\n\ndata: after blank lines\n\nthe rest",
     b"\n\n\r\n\r\n\r\r",
+    b"data: a\r\rdata: one line feed pair\n\n",
     b"data: unfinished",
     b"data: half a blank line\r\n\r",
     b"",
