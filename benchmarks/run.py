@@ -1,6 +1,7 @@
 """`make bench`: the speed budgets, measured as ratios in one run, each bar said to hold or to fall short.
 
-One worker each, pinned to CPU 1; load (wrk) and upstream (nginx) on CPU 0; shuffled rounds; medians. Needs Debian's nginx and wrk.
+One worker each, pinned to CPU 1; load (wrk) and upstream (nginx) on CPU 0; shuffled rounds; medians. Needs Debian's nginx
+and wrk.
 
     python benchmarks/run.py [--seconds 4] [--rounds 5] [--concurrency 16] [--out benchmarks/results/latest.json]
 """
@@ -35,6 +36,8 @@ EIGHT = ("rebuttal", "code", "tool_call", "refusal", "math", "analytic", "fictio
 BARS = {"untouched": 0.70, "observe": 0.40, "enforce": 0.30}
 #: Most milliseconds of event-loop lag (p99.9) beyond the bare pass-through's, under 100 kB answers.
 LAG_MS = 5.0
+#: Name, whether it holds, what was measured.
+Bar = tuple[str, bool, str]
 NGINX = """
 worker_processes 1; daemon off; pid {d}/pid; error_log {d}/error.log warn; worker_rlimit_nofile 20000;
 events {{ worker_connections 4096; }}
@@ -160,6 +163,59 @@ def measure_lag(kind: str, seconds: float) -> dict[str, float]:
     return found
 
 
+def measure(arguments: argparse.Namespace, work: Path) -> tuple[list[Target], float, float]:
+    """Load every target in shuffled rounds; the targets, and how many answers `observe` scored and shed."""
+    bodies = prepare(work, arguments.count)
+    port = free_port()
+    (work / "nginx.conf").write_text(NGINX.format(d=work, port=port))
+    nginx = spawn(["nginx", "-p", str(work), "-e", f"{work}/error.log", "-c", f"{work}/nginx.conf"], 0, work / "nginx.log")
+    tested = targets(work, f"http://127.0.0.1:{port}/v1")
+    try:
+        for target in tested:
+            target.process = spawn(target.argv, 1, work / f"{target.name}.log")
+            wait_for(target.port, target.process, work / f"{target.name}.log")
+            load(target, bodies, 1, arguments.concurrency)  # warm
+            target.rates.clear()
+            target.p99.clear()
+        for _ in range(arguments.rounds):
+            for target in random.sample(tested, len(tested)):
+                load(target, bodies, arguments.seconds, arguments.concurrency)
+        time.sleep(1)
+        observer = next(target for target in tested if target.name == "observe")
+        return tested, metric(observer, "chunkguard_scans_total"), metric(observer, "chunkguard_observer_shed_total")
+    finally:
+        for target in tested:
+            if target.process is not None:
+                target.process.send_signal(signal.SIGTERM)
+                target.process.wait(40)
+        nginx.terminate()
+        nginx.wait(10)
+
+
+def compare(tested: list[Target]) -> list[Bar]:
+    """Print the table of rates; the bars on them."""
+    bars: list[Bar] = []
+    bare = statistics.median(tested[0].rates)
+    print(f"{'target':<12}{'req/s':>9}{'of bare':>10}{'p99 ms':>9}   bar")
+    for target in tested:
+        rate, p99 = statistics.median(target.rates), statistics.median(target.p99)
+        bar = BARS.get(target.name)
+        if bar is not None:
+            bars.append((f"{target.name} >= {bar:.0%} of bare", rate / bare >= bar, f"{rate / bare:.1%}"))
+        print(f"{target.name:<12}{rate:>9.0f}{rate / bare:>10.1%}{p99:>9.1f}   {'' if bar is None else f'{bar:.0%}'}")
+    return bars
+
+
+def compare_lags(lags: dict[str, dict[str, float]]) -> list[Bar]:
+    """The bars on event-loop lag."""
+    bars: list[Bar] = []
+    for kind in ("observe", "enforce"):
+        beyond = lags[kind]["p999"] - lags["bare"]["p999"]
+        shown = f"{lags[kind]['p999']:.2f} ms, bare {lags['bare']['p999']:.2f} ms"
+        bars.append((f"{kind}: loop lag p99.9 <= {LAG_MS:g} ms beyond bare's, 100 kB answers", beyond <= LAG_MS, shown))
+    return bars
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=4)
@@ -171,55 +227,18 @@ def main() -> int:
     missing = [program for program in ("nginx", "wrk", "taskset") if shutil.which(program) is None]
     if missing:
         raise SystemExit(f"needs {', '.join(missing)}: apt-get install nginx wrk util-linux")
-    bars: list[tuple[str, bool, str]] = []
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        os.chmod(work, 0o755)
-        bodies = prepare(work, arguments.count)
-        port = free_port()
-        (work / "nginx.conf").write_text(NGINX.format(d=work, port=port))
-        nginx = spawn(["nginx", "-p", folder, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"], 0, work / "nginx.log")
-        tested = targets(work, f"http://127.0.0.1:{port}/v1")
-        try:
-            for target in tested:
-                target.process = spawn(target.argv, 1, work / f"{target.name}.log")
-                wait_for(target.port, target.process, work / f"{target.name}.log")
-                load(target, bodies, 1, arguments.concurrency)  # warm
-                target.rates.clear()
-                target.p99.clear()
-            for _ in range(arguments.rounds):
-                for target in random.sample(tested, len(tested)):
-                    load(target, bodies, arguments.seconds, arguments.concurrency)
-            time.sleep(1)
-            shed = metric(tested[2], "chunkguard_observer_shed_total")
-            scored = metric(tested[2], "chunkguard_scans_total")
-        finally:
-            for target in tested:
-                if target.process is not None:
-                    target.process.send_signal(signal.SIGTERM)
-                    target.process.wait(40)
-            nginx.terminate()
-            nginx.wait(10)
-    bare = statistics.median(tested[0].rates)
-    print(f"{'target':<12}{'req/s':>9}{'of bare':>10}{'p99 ms':>9}   bar")
-    for target in tested:
-        rate, p99 = statistics.median(target.rates), statistics.median(target.p99)
-        bar = BARS.get(target.name)
-        holds = bar is None or rate / bare >= bar
-        if bar is not None:
-            bars.append((f"{target.name} >= {bar:.0%} of bare", holds, f"{rate / bare:.1%}"))
-        print(f"{target.name:<12}{rate:>9.0f}{rate / bare:>10.1%}{p99:>9.1f}   {'' if bar is None else f'{bar:.0%}'}")
+        os.chmod(folder, 0o755)  # nginx's workers run as another user
+        tested, scored, shed = measure(arguments, Path(folder))
+    bars = compare(tested)
     bars.append(("observe scores everything", shed == 0 and scored > 0, f"{scored:.0f} scored, {shed:.0f} shed"))
     lags = {kind: measure_lag(kind, arguments.seconds * 3) for kind in ("bare", "observe", "enforce")}
-    for kind in ("observe", "enforce"):
-        beyond = lags[kind]["p999"] - lags["bare"]["p999"]
-        shown = f"{lags[kind]['p999']:.2f} ms, bare {lags['bare']['p999']:.2f} ms"
-        bars.append((f"{kind}: loop lag p99.9 <= {LAG_MS:g} ms beyond bare's, 100 kB answers", beyond <= LAG_MS, shown))
+    bars += compare_lags(lags)
     for name, holds, shown in bars:
         print(f"{'holds' if holds else 'FALLS SHORT':<12} {name}: {shown}")
-    fall = sum(not holds for _, holds, _ in bars)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(result(arguments, tested, bars, lags), indent=2) + "\n")
+    fall = sum(not holds for _, holds, _ in bars)
     print(f"{len(bars) - fall} bars hold, {fall} fall short")
     return 0
 
@@ -236,7 +255,7 @@ def prepare(work: Path, count: int) -> Path:
 
 
 def result(
-    arguments: argparse.Namespace, tested: list[Target], bars: list[tuple[str, bool, str]], lags: dict[str, dict[str, float]]
+    arguments: argparse.Namespace, tested: list[Target], bars: list[Bar], lags: dict[str, dict[str, float]]
 ) -> dict[str, object]:
     """What is kept of a run: command, machine, commit, figures."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False)

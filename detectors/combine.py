@@ -37,7 +37,7 @@ HARD_BY_PLACE = ((160, 0.93), (350, 0.8), (600, 0.6))
 SOFT_BY_PLACE = ((160, 0.66), (350, 0.5), (600, 0.3))
 ACCUSE_WEIGHT = 0.35
 #: What remains of a refusal under each licence.
-REFUSAL_LICENCES = {"capability": 0.35, "info": 0.45, "privacy": 0.7, "cutoff": 0.35, "quote": 0.25}
+REFUSAL_LICENCES = {"capability": 0.35, "info": 0.4, "privacy": 0.7, "cutoff": 0.35, "quote": 0.25}
 #: A lexical refusal that the trained score cannot lift into another band.
 CERTAIN = 0.9
 #: Weight of the trained refusal score in the noisy-or, and what a confident "no refusal" leaves of weak lexical evidence.
@@ -181,7 +181,8 @@ def _block_weight(case: Case, block: Block) -> float:
         return 0.0
     if block.kind == "diagram" and "ask.draw" in case.cues:
         return 0.2
-    if block.kind in ("code", "markup") and block.body_end - block.body < SNIPPET_CHARS:
+    small = block.body_end - block.body < SNIPPET_CHARS and case.reply.text.count("\n", block.body, block.body_end) <= 2
+    if small and block.kind in ("code", "markup"):
         return SNIPPET_WEIGHT
     return weight
 

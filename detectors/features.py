@@ -90,14 +90,15 @@ def fold(text: str) -> bytes:
 
 
 def cut(text: str, head: int, tail: int) -> bytes:
-    """The folded text, or its first `head` and last `tail` bytes joined by a newline where it is longer than both."""
+    """The folded text; of a longer one its first `head` and last `tail` bytes, joined by a newline where there is a tail."""
     if len(text) > head + tail:
         start, end = fold(text[:head])[:head], fold(text[-tail:])[-tail:] if tail else b""
-        return start + b"\n" + end
-    data = fold(text)
-    if len(data) <= head + tail:
-        return data
-    return data[:head] + b"\n" + (data[-tail:] if tail else b"")
+    else:
+        data = fold(text)
+        if len(data) <= head + tail:
+            return data
+        start, end = data[:head], data[-tail:] if tail else b""
+    return start + b"\n" + end if tail else start
 
 
 def hash_features(data: bytes, spec: FeatureSpec) -> tuple[IdArray, WeightArray]:

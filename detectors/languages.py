@@ -98,7 +98,7 @@ _VOTES = {word: tuple((language, 1.0 / len(votes)) for language, _ in votes) for
 # Asked for less often here, so that they win no tie.
 _RARE = frozenset({"ro", "cs", "fi", "hu", "id", "da", "sv", "tr"})
 
-_WORDS = re.compile(r"[^\W\d_]+")
+_WORDS = re.compile(r"[^\W\d_]{2,}")
 
 
 def guess_language(text: str) -> str:

@@ -24,7 +24,7 @@ from detectors.rules import MAX_HITS, Hit, Hits, Rule
 
 #: Characters read of a long turn: its beginning and its end; of a system prompt as well.
 HEAD_CHARS, TAIL_CHARS = 24_000, 8_000
-#: Characters read of all turns together, the newest first, so that a long history costs no more than one long turn twice.
+#: Characters read of all turns together, the system prompt first, then the newest: at most what three long turns cost.
 TOTAL_CHARS = 96_000
 
 
@@ -57,13 +57,14 @@ def scan_prompt(conversation: Conversation) -> PromptScan:
     """Read the system and user turns of a conversation. Assistant turns, tool results and tool descriptions are no sources."""
     parts: list[Part] = []
     left = TOTAL_CHARS
-    for turn in reversed(conversation.turns):
-        if turn.role not in ("user", "system") or left <= 0:
-            continue
+    system = [turn for turn in conversation.turns if turn.role == "system"]
+    for turn in (*system, *reversed(conversation.user_turns)):
+        if left <= 0:
+            break
         pieces = _cut(turn.text)
         left -= sum(len(text) for _, text in pieces)
-        parts.extend(_read(turn, base, text) for base, text in reversed(pieces))
-    parts.reverse()
+        parts.extend(_read(turn, base, text) for base, text in pieces)
+    parts.sort(key=lambda part: (part.turn.index, part.base))
     return PromptScan(tuple(parts), TOTAL_CHARS - left)
 
 
@@ -77,7 +78,7 @@ def _read(turn: Turn, base: int, text: str) -> Part:
     folded = fold(text)
     tables = compiled()
     hits = tables.words.find(folded.text)
-    _mark_chars(folded.text, hits)
+    tables.chars.find(folded.text, hits)
     for rule in tables.gates:
         rule.apply(folded.text, hits)
     tables.patterns.find(folded.text, hits)
@@ -88,30 +89,20 @@ def _read(turn: Turn, base: int, text: str) -> Part:
     return Part(turn, base, folded, hits, raw)
 
 
-# Characters without which whole families of patterns cannot match; a look for each costs a tenth of a microsecond.
+# Characters without which whole families of patterns cannot match. Looked for all at once in a small set of their own, since
+# the states of a set multiply with every pattern that ordinary text matches.
 _CHAR_GATES = {
-    "question": ("?",),
-    "char.latex": ("$", "\\"),
-    "char.quote": ('"',),
-    "char.paren": ("(",),
-    "char.bracket": ("[", "<", "{"),
-    "char.line": ("\n",),
+    "question": r"\?",
+    "num": r"\d",
+    "char.latex": r"[$\\]",
+    "char.quote": r'"',
+    "char.paren": r"\(",
+    "char.bracket": r"[\[<{]",
+    "char.line": r"\n",
+    "char.mask": r"\*{3}|x{4}|[█■▇▓▮●◼⬛×〇○]",
+    "char.code": r"[;{\[\\<]|\w\(|=>|->|::|&&|==|[+:]=",
+    "char.equal": r"[=^+*×÷√∑∫π≤≥≠±<]|f\(x",
 }
-_OTHER_GATES = {
-    "num": re2.compile(r"\d"),
-    "char.mask": re2.compile(r"\*{3}|x{4}|[█■▇▓▮●◼⬛×〇○]"),
-    "char.code": re2.compile(r"[;{\[\\<]|\w\(|=>|->|::|&&|==|[+:]="),
-    "char.equal": re2.compile(r"[=^+*×÷√∑∫π≤≥≠±<]|f\(x"),
-}
-
-
-def _mark_chars(text: str, hits: Hits) -> None:
-    for feature, chars in _CHAR_GATES.items():
-        if any(char in text for char in chars):
-            hits[feature] = [(0, 0)]
-    for feature, pattern in _OTHER_GATES.items():
-        if pattern.search(text):
-            hits[feature] = [(0, 0)]
 
 
 # --- words ------------------------------------------------------------------------------------------------------------------
@@ -294,6 +285,7 @@ class Tables:
     """The shipped lexicons, ready to run. `patterns` read folded text, `raw` the text as written (where case matters)."""
 
     words: Words
+    chars: Patterns
     patterns: Patterns
     raw: Patterns
     gates: tuple[Rule, ...]
@@ -311,6 +303,7 @@ def compiled() -> Tables:
     fragments = _expand_fragments(rules["fragments"])
     return Tables(
         Words(entries),
+        Patterns([Pattern(feature, source, marks=True) for feature, source in _CHAR_GATES.items()]),
         Patterns([_pattern(spec, fragments) for spec in rules["patterns"]]),
         Patterns([_pattern(spec, fragments) for spec in rules["raw_patterns"]]),
         tuple(_rule(spec) for spec in rules["gates"]),

@@ -70,8 +70,9 @@ class Observer:
         return True
 
     async def run(self) -> None:
-        """Judge until cancelled."""
+        """Judge until cancelled, giving the loop back after every answer: requests come first."""
         while True:
+            await asyncio.sleep(0)
             runner, seen = await self._queue.get()
             began = perf_counter()
             verdict, scanned = await judge_copy(runner, seen.conversation, seen.plan, seen.prompt, seen.inflow, seen.body)

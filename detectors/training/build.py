@@ -60,7 +60,7 @@ RECIPES = {
             "harm": LabelRecipe(examples.harm, "harm", 0.05, drop_words=4),
         },
         features=FeatureSpec(version=VERSION, rows=2**17, char_orders=(4, 6), opening_words=0),
-        limits=Limits(head_bytes=1500, tail_bytes=0, window_bytes=1500, max_windows=12, max_bytes=9000),
+        limits=Limits(head_bytes=9000, tail_bytes=0, window_bytes=1500, max_windows=12, max_bytes=9000),
         head=600,
         tail=0,
     ),

@@ -105,9 +105,9 @@ def _harm_label(row: Row) -> bool | None:
 def asks_code(rows: Rows) -> Corpus:
     """Whether a user turn asks for program code."""
     train: list[Example] = []
-    for row in _of(rows, ("gpteacher_codegen", "cyberseceval_frr")):
+    for row in filter(permissive, _of(rows, ("gpteacher_codegen", "cyberseceval_frr"))):
         train.append(_prompt_example(row, True, 0 if row.source == "gpteacher_codegen" else -1))
-    for row in _of(rows, ("halueval_general", "just_eval", "oasst_model_eval")):
+    for row in filter(permissive, _of(rows, ("halueval_general", "just_eval", "oasst_model_eval"))):
         if row.behaviour == "code" and row.appropriate:
             train.append(_prompt_example(row, True, 2))
     plain = (*_ORDINARY[:6], "universal_ner", "polyrefuse_harmless", "or_bench_subset", "cvalues_prompts", "catqa", "xsafety",

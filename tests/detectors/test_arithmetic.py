@@ -51,7 +51,9 @@ def test_a_true_statement_is_proven(text: str) -> None:
     assert truths(text) == [True]
 
 
-@pytest.mark.parametrize("text", ["Is 5+8=14?", "Does 3 x 4 = 11, as 3*4 = 11?", "5 + 8 is not 13", "2^10 = 1000", "1/3 ≈ 0.5", "6 < 2 + 3"])
+@pytest.mark.parametrize(
+    "text", ["Is 5+8=14?", "Does 3 x 4 = 11, as 3*4 = 11?", "5 + 8 is not 13", "2^10 = 1000", "1/3 ≈ 0.5", "6 < 2 + 3"]
+)
 def test_a_false_statement_is_proven_false(text: str) -> None:
     assert truths(text)[-1] is False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
@@ -51,7 +52,7 @@ def reference(data: bytes, spec: FeatureSpec) -> Counter[tuple[int, float]]:
         groups.append(rows)
     words = [word_hash(word) for word in words_of(padded)]
     left, right = int(features._PAIR_LEFT), int(features._PAIR_RIGHT)
-    pairs = [(a * left + b * right) % 2**64 for a, b in zip(words[:-1], words[1:], strict=True)]
+    pairs = [(a * left + b * right) % 2**64 for a, b in pairwise(words)]
     opening = min(len(words), spec.opening_words)
     wide = 64 - bits
     groups.append([word * int(features._WORD_SALT) % 2**64 >> wide for word in words])
@@ -119,9 +120,9 @@ def test_folding_makes_apostrophes_plain_and_survives_surrogates() -> None:
 @given(ANY, st.integers(0, 50), st.integers(0, 20))
 def test_a_cut_keeps_head_and_tail_within_their_bytes(text: str, head: int, tail: int) -> None:
     data = cut(text, head, tail)
-    assert len(data) <= head + tail + 1
+    assert len(data) <= head + tail + bool(tail)
     whole = fold(text)
     if len(whole) <= head + tail and len(text) <= head + tail:
         assert data == whole
     elif len(text) > head + tail:
-        assert data.startswith(fold(text[:head])[:head] + b"\n")
+        assert data.startswith(fold(text[:head])[:head])

@@ -73,7 +73,9 @@ def test_denials(text: str) -> None:
     assert Phrases(text).hits("deny.open")
 
 
-@pytest.mark.parametrize("text", ["Yes, no doubt.", "Normally it is.", "Nobody knows.", "Nonetheless, it holds.", "Notizen sind da."])
+@pytest.mark.parametrize(
+    "text", ["Yes, no doubt.", "Normally it is.", "Nobody knows.", "Nonetheless, it holds.", "Notizen sind da."]
+)
 def test_what_only_begins_like_a_denial(text: str) -> None:
     assert not Phrases(text).hits("deny.open")
 

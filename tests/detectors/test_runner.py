@@ -181,8 +181,7 @@ async def test_work_nobody_waits_for_is_skipped() -> None:
     suite = ScriptedSuite(act)
     async with running(suite, deadline_ms=20_000) as runner:
         first = asyncio.create_task(runner.score_prompt(ask("first" + LONG)))
-        while not started.is_set():
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(started.wait, 20)
         gone = asyncio.create_task(runner.score_prompt(ask("gone" + LONG)))
         await asyncio.sleep(0)
         gone.cancel()
@@ -203,8 +202,7 @@ async def test_a_full_queue_sheds_and_counts() -> None:
 
     async with running(ScriptedSuite(act), queue_size=1, deadline_ms=20_000) as runner:
         first = asyncio.create_task(runner.score_prompt(ask(LONG)))
-        while not started.is_set():
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(started.wait, 20)
         second = asyncio.create_task(runner.score_prompt(ask(LONG)))
         await asyncio.sleep(0)
         assert runner.waiting == 1
@@ -231,8 +229,7 @@ async def test_closing_drops_what_waits_and_waits_for_what_runs() -> None:
     runner = Runner(ScriptedSuite(act), deadline_ms=20_000)
     await runner.start()
     first = asyncio.create_task(runner.score_prompt(ask(LONG)))
-    while not started.is_set():
-        await asyncio.sleep(0.001)
+    assert await asyncio.to_thread(started.wait, 20)
     second = asyncio.create_task(runner.score_prompt(ask(LONG)))
     await asyncio.sleep(0)
     await runner.close()

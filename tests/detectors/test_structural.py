@@ -59,7 +59,10 @@ def test_unfenced_code_is_found_and_prose_is_not() -> None:
     place = Shape(code).loose_code
     assert place is not None
     assert code[place[0] : place[1]].startswith("import math")
-    assert Shape("We import goods (mostly fruit). The class begins: bring a book.\nFor a start (now) we return home.").loose_code is None
+    assert (
+        Shape("We import goods (mostly fruit). The class begins: bring a book.\nFor a start (now) we return home.").loose_code
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,13 @@ def test_execution_claims(text: str, claims: bool) -> None:
 
 @pytest.mark.parametrize(
     ("text", "label"),
-    [("C", True), ("**Answer: (B)**", True), ("Paris, France", True), ("", False), ("It is B. This follows from the text.", False)],
+    [
+        ("C", True),
+        ("**Answer: (B)**", True),
+        ("Paris, France", True),
+        ("", False),
+        ("It is B. This follows from the text.", False),
+    ],
 )
 def test_label_only(text: str, label: bool) -> None:
     assert Shape(text).label_only is label

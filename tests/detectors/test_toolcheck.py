@@ -90,7 +90,14 @@ def test_ordinary_json_is_no_call() -> None:
 
 @pytest.mark.parametrize(
     ("name", "runs"),
-    [("python", True), ("code_interpreter", True), ("execute_python", True), ("run_code", True), ("weather", False), ("pythagoras", False)],
+    [
+        ("python", True),
+        ("code_interpreter", True),
+        ("execute_python", True),
+        ("run_code", True),
+        ("weather", False),
+        ("pythagoras", False),
+    ],
 )
 def test_interpreters(name: str, runs: bool) -> None:
     assert interpreter_declared(Conversation((Turn("user", "x", 0),), (Tool(name),))) is runs

@@ -1,0 +1,176 @@
+"""The training recipe on small made-up rows: what may train, what a model sees, and that figures and files are true."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detectors.base import FeatureSpec, load_manifest
+from detectors.features import VERSION, fold, hash_features
+from detectors.onnx import MODELS
+from detectors.training import examples, templates
+from detectors.training.__main__ import main
+from detectors.training.card import render
+from detectors.training.data import DigestError, Row, prompt_key, read_row, user_turns
+from detectors.training.examples import OWN_FOLD, Corpus, Example
+from detectors.training.export import graph
+from detectors.training.fit import balance, fit, shortened
+from detectors.training.measure import area, threshold, wilson
+
+CARD = Path(__file__).parents[2] / "docs" / "detectors.md"
+SPEC = FeatureSpec(version=VERSION, rows=2**12, char_orders=(4, 6), opening_words=4)
+
+
+def row(source: str, **changes: object) -> Row:
+    raw = {
+        "id": "x:1",
+        "source": source,
+        "license": "MIT",
+        "license_class": "permissive",
+        "prompt": "a made-up prompt",
+        "lang": "en",
+    }
+    return read_row({**raw, **changes})
+
+
+def small_corpus() -> Corpus:
+    yes = ["I will not do this thing.", "I cannot help you there.", "This I have to decline.", "I refuse to answer it."]
+    no = ["The town lies by a river.", "Add the flour and stir it.", "Trains leave every hour.", "The answer is forty-two."]
+    train = [
+        Example(f"{text} ({i})", positive, f"source_{fold}", "en", fold, "MIT", f"{text}{i}")
+        for positive, texts in ((True, yes), (False, no))
+        for i in range(6)
+        for fold, text in enumerate(texts)
+    ]
+    held = [Example("I will not help you.", True, "held", "en", -1, "MIT", "h1")]
+    held += [Example("Stir the flour by the river.", False, "held", "en", -1, "MIT", "h2")]
+    return Corpus("refusal", tuple(train), tuple(held))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "turns"),
+    [
+        ("Just a question?", ("Just a question?",)),
+        ("Human: first\n\nAssistant: answer\n\nHuman: second\nline", ("first", "second\nline")),
+        ('[tools offered: [{"name": "f", "parameters": {"a": [1]}}]]\n\nWhat is it?', ("What is it?",)),
+        ("toolformer: enabled\ntoolformer access: search\nA tool.\nsearch(query)\nFind a town.", ("Find a town.",)),
+        ("Question one\n\nPrevious assistant: no\n\nHuman: again", ("Question one", "again")),
+        ("", ()),
+    ],
+)
+def test_markers_and_tool_offers_never_reach_a_model(prompt: str, turns: tuple[str, ...]) -> None:
+    assert user_turns(prompt) == turns
+
+
+def test_prompts_that_differ_in_case_and_spacing_are_one() -> None:
+    assert prompt_key("Is it  TRUE?") == prompt_key("is it true")
+
+
+def test_only_permissive_rows_train() -> None:
+    kinds = ("permissive", "permissive-check", "nc", "ambiguous", "unlicensed", "")
+    said: dict[str, object] = {"behaviour": "code", "appropriate": True, "prompt_harm": False, "label_origin": "human"}
+    sources = ("oasst_model_eval", "coconot", "gpteacher_codegen", "cyberseceval_frr", "refusal_direction", "just_eval")
+    rows: dict[str, list[Row]] = {
+        source: [
+            row(source, license_class=kind, prompt=f"{source} {kind}.", response=f"{source} {kind}.", **said) for kind in kinds
+        ]
+        for source in sources
+    }
+    for make in (examples.harm, examples.asks_code, examples.refusal):
+        texts = {example.text for example in make(rows).train if example.fold != OWN_FOLD}
+        assert texts
+        assert all(text.endswith(" permissive.") for text in texts)
+
+
+def test_a_prompt_of_a_held_out_source_trains_nothing() -> None:
+    rows = {
+        "coconot": [
+            row("coconot", prompt="How do I do it?", prompt_harm=False),
+            row("coconot", prompt="Other?", prompt_harm=False),
+        ],
+        "multijail": [row("multijail", prompt="how do i DO it", prompt_harm=True)],
+    }
+    corpus = examples.harm(rows)
+    assert [e.text for e in corpus.train if e.source == "coconot"] == ["Other?"]
+    assert [e.text for e in corpus.held_out] == ["how do i DO it"]
+
+
+def test_keyword_labels_of_refusal_teach_neither_class() -> None:
+    kinds = {"heuristic": [], "judge": ["No, sorry."]}
+    for origin, expected in kinds.items():
+        rows = {"coconot": [row("coconot", response="No, sorry.", behaviour="refusal", label_origin=origin)]}
+        assert [e.text for e in examples.refusal(rows).train if e.source == "coconot"] == expected
+
+
+def test_classes_weigh_the_same_within_every_language() -> None:
+    corpus = small_corpus()
+    lopsided = [*corpus.train, *(dataclasses.replace(corpus.train[0], lang="fr", positive=i > 8) for i in range(10))]
+    sums: dict[tuple[str, bool], float] = defaultdict(float)
+    for example, weight in zip(lopsided, balance(lopsided), strict=True):
+        sums[(example.lang, example.positive)] += weight
+    assert sums["fr", True] == pytest.approx(sums["fr", False])
+    assert sums["en", True] == pytest.approx(sums["en", False])
+
+
+def test_shortened_copies_keep_their_class_and_are_long_enough() -> None:
+    copies = shortened(small_corpus().train, 2)
+    assert copies[0].text == "not do this thing. (0)"
+    assert all(len(copy.text.split()) > 3 for copy in copies)
+    assert shortened(small_corpus().train, 0) == []
+
+
+def test_a_fit_is_deterministic_separates_and_never_scores_what_it_saw() -> None:
+    corpus = small_corpus()
+    one, two = fit(corpus, SPEC, 600, 200), fit(corpus, SPEC, 600, 200)
+    assert np.array_equal(one.weights, two.weights)
+    assert len(one.unseen) == len(one.scores) == len(corpus.train) + len(corpus.held_out)
+    assert one.scores[-2] > one.scores[-1]
+    rows, weights = hash_features(fold(corpus.held_out[0].text), SPEC)
+    assert float(weights @ one.weights[rows]) + one.bias == pytest.approx(one.scores[-2], abs=1e-3)
+
+
+def test_the_graph_of_a_fit_is_the_same_bytes_every_time() -> None:
+    fitted = {"refusal": fit(small_corpus(), SPEC, 600, 200)}
+    assert graph(fitted) == graph(fitted)
+
+
+def test_own_texts_show_no_class_by_their_frame() -> None:
+    assert len(templates.harmful()) > 1000
+    assert {lang for lang, _ in templates.harmful()} == {lang for lang, _ in templates.harmless()}
+    assert {lang for lang, _ in templates.asks_code()} == {lang for lang, _ in templates.ordinary()}
+    assert {lang for lang, _ in templates.refusals()} == {lang for lang, _ in templates.answers()}
+    assert not any("{" in text for make in (templates.asks_code, templates.ordinary, templates.harmful) for _, text in make())
+
+
+@pytest.mark.parametrize(("hits", "n", "low", "high"), [(0, 0, 0.0, 1.0), (0, 300, 0.0, 0.01264), (45, 50, 0.78640, 0.95652)])
+def test_wilson_intervals_are_the_published_ones(hits: int, n: int, low: float, high: float) -> None:
+    assert wilson(hits, n) == pytest.approx((low, high), abs=2e-5)
+
+
+def test_area_is_the_chance_to_outrank() -> None:
+    scores = np.array([0.0, 1.0, 1.0, 2.0])
+    assert area(scores, np.array([False, True, False, True])) == pytest.approx(0.875)
+    assert np.isnan(area(scores, np.array([True] * 4)))
+
+
+def test_a_threshold_holds_the_rate_it_was_picked_for() -> None:
+    scores = np.linspace(-3, 3, 1000)
+    at = threshold(scores, 0.05)
+    assert 0.045 <= float((1 / (1 + np.exp(-scores)) >= at).mean()) <= 0.05
+
+
+def test_the_card_is_what_the_manifests_say() -> None:
+    manifests = {name: load_manifest(MODELS / f"{name}.json") for name in ("prompt", "response")}
+    assert CARD.read_text(encoding="utf-8") == render(manifests)
+
+
+def test_other_data_than_the_recipe_was_made_for_is_refused(tmp_path: Path) -> None:
+    for name in ("alpaca_eval", "bfcl_irrelevance"):
+        (tmp_path / f"{name}.jsonl").write_text("{}\n", encoding="utf-8")
+    with pytest.raises(DigestError, match="alpaca_eval"):
+        main(["--data", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
