@@ -90,7 +90,7 @@ class Metric(_Strict):
 
     label: str
     set: str = Field(description="What was measured: a source, a group of sources, or own look-alikes.")
-    kind: str = Field(description="`recall` or `false_positive_rate`.")
+    kind: str = Field(description="`recall`, `false_positive_rate`, or `passed_positives`, `passed_negatives`: below `at`.")
     language: str = Field(description="ISO 639-1, or `all`.")
     at: float = Field(description="Threshold: a score of at least this counts.")
     hits: int

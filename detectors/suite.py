@@ -5,9 +5,11 @@ One rule: no text and no crash of one detector raises out of here - its names ar
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from core.types import EARLY_MODES, MODES, Conversation, Mode, Reply, Scores, Span, TriggerSpec, Turn
 from detectors.case import Case, Judged
@@ -21,6 +23,7 @@ from detectors.toolcheck import ToolChecker
 
 #: Scores of a prompt that the trained model gives.
 LEARNED = frozenset({"asks_code", "harm"})
+_SURROGATES = re.compile("[\ud800-\udfff]")
 PROMPT_SCORES = frozenset(INTENTS) | LEARNED
 
 
@@ -54,7 +57,6 @@ class Suite:
             conversation = Conversation((Turn("system", "Only answer briefly.", 0), Turn("user", prompt, 1)))
             scores = self.score_prompt(conversation)
             self.score_reply(conversation, scores, Reply(text=answer))
-        self.failures.clear()
 
     def score_prompt(self, conversation: Conversation) -> Scores:
         """Prompt scores and trigger spans. Never raises."""
@@ -114,7 +116,7 @@ class Suite:
     def score_reply(self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True) -> Scores:
         """Mode scores and evidence of one reply. `final=False`: a prefix; only EARLY_MODES are judged. Never raises."""
         modes = self.modes if final else tuple(mode for mode in self.modes if mode in EARLY_MODES)
-        case = Case(conversation, prompt, reply, self._checker, final, self._refusal)
+        case = Case(conversation, prompt, _encodable(reply), self._checker, final, self._refusal)
         values: dict[str, float] = {}
         missing: set[str] = set()
         spans: list[Span] = []
@@ -159,6 +161,15 @@ class Suite:
 def either(lexical: float, learned: float) -> float:
     """An intent by words or by the trained score; a model that is less than sure counts half and never licenses alone."""
     return max(lexical, learned if learned >= 0.5 else learned / 2)
+
+
+def _encodable(reply: Reply) -> Reply:
+    """The reply with lone surrogates, which JSON may carry and RE2 refuses, replaced one for one."""
+    try:
+        reply.text.encode()
+    except UnicodeEncodeError:
+        return replace(reply, text=_SURROGATES.sub("\ufffd", reply.text))
+    return reply
 
 
 def _probability(value: float) -> float:

@@ -21,7 +21,7 @@ from detectors.training.digests import SHA256
 from detectors.training.examples import Corpus, Rows
 from detectors.training.export import write
 from detectors.training.fit import Fitted, fit
-from detectors.training.measure import curve, languages, rates, threshold
+from detectors.training.measure import curve, languages, passed, rates, threshold
 
 #: Ordinary traffic: what the stated false-positive rates are measured on.
 ORDINARY = frozenset({"oasst_model_eval", "halueval_general", "tulu_human_eval", "vicuna_blog_eval"})
@@ -34,12 +34,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class LabelRecipe:
-    """One label: its corpus, the score it provides, its threshold's false-positive rate, `drop_words` of `fit`."""
+    """One label: its corpus, the score it provides, its threshold's false-positive rate, and `drop_words` of `fit`.
+
+    `gate`: the score below which somebody acts, 0 = none."""
 
     corpus: Callable[[Rows], Corpus]
     provides: str
     rate: float
     drop_words: int = 0
+    gate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ RECIPES = {
     "prompt": Recipe(
         labels={
             "asks_code": LabelRecipe(examples.asks_code, "asks_code", 0.01),
-            "harm": LabelRecipe(examples.harm, "harm", 0.05, drop_words=4),
+            "harm": LabelRecipe(examples.harm, "harm", 0.05, drop_words=4, gate=0.25),
         },
         features=FeatureSpec(version=VERSION, rows=2**17, char_orders=(4, 6), opening_words=0),
         limits=Limits(head_bytes=9000, tail_bytes=0, window_bytes=1500, max_windows=12, max_bytes=9000),
@@ -115,7 +118,10 @@ def _describe(label: str, recipe: LabelRecipe, one: Fitted) -> tuple[Label, list
         curve=points,
         counted=counted,
     )
-    return made, rates(label, at, one.unseen, one.scores)
+    metrics = rates(label, at, one.unseen, one.scores)
+    if recipe.gate:
+        metrics += passed(label, recipe.gate, one)
+    return made, metrics
 
 
 def _sources(fitted: dict[str, Fitted]) -> tuple[Source, ...]:

@@ -55,7 +55,9 @@ _METHOD = """\
   classes, or the code requests, of many languages; there the model had not seen the prompt, but had seen the source, so their
   figures are optimistic. The prompts of `polyrefuse_*` are translations of one another, which adds to that.
 - A prompt that stands in a held-out source trains nothing. All classes were cut to one length before training.
-- Own templates (`own_templates`: written for this project, Apache-2.0) train; no figure is reported on them.
+- Own templates (`own_templates`: written for this project, Apache-2.0, in `detectors/training/own`) train; no figure is
+  reported on them. They name products, formal words and sensitive words in ordinary requests. The demo's examples are not among
+  them, but these families were written with the demo in view: its scores are no evidence, the held-out sources are.
 - Labels of many rows are heuristics or one model's reading; `hh_rlhf_harmless_test` prompts count as harmful unread,
   `cvalues_prompts` as benign on a reading of a sample.
 - The recipe of `harm` (weights by source, shortened copies) was chosen with the unseen figures in sight; expect less on
@@ -118,10 +120,22 @@ def _label_tables(manifest: Manifest, label: Label) -> str:
         "|---|---|---|---|",
     ]
     lines += [f"| {p.at} | {p.recall:.1%} | {p.look_alikes:.1%} | {p.ordinary:.1%} |" for p in label.curve]
+    gate = [metric for metric in manifest.metrics if metric.label == label.name and metric.kind.startswith("passed")]
+    if gate:
+        lines += ["", f"Below {gate[0].at}, where policies take a prompt for benign, of all held-out sources:", ""]
+        lines += ["| language | class | share below | n | 95% interval |", "|---|---|---|---|---|"]
+        lines += [_passed(metric) for metric in gate]
     lines += ["", f"At the threshold, by source and language{_note(manifest, label)}:", ""]
     lines += ["| source | language | use | measure | rate | n | 95% interval |", "|---|---|---|---|---|---|---|"]
-    lines += [_metric(metric, manifest.sources) for metric in manifest.metrics if metric.label == label.name]
+    lines += [
+        _metric(metric, manifest.sources) for metric in manifest.metrics if metric.label == label.name and metric not in gate
+    ]
     return "\n".join(lines) + "\n\n"
+
+
+def _passed(metric: Metric) -> str:
+    kind = "positive" if metric.kind == "passed_positives" else "negative"
+    return f"| {metric.language} | {kind} | {metric.hits / metric.n:.1%} | {metric.n} | {metric.low:.1%} - {metric.high:.1%} |"
 
 
 def _note(manifest: Manifest, label: Label) -> str:

@@ -94,3 +94,30 @@ def curve(
         shares = [round(float((probabilities[group] >= at).mean()), 4) for group in groups]
         points.append(CurvePoint(at=at, recall=shares[0], look_alikes=shares[1], ordinary=shares[2]))
     return tuple(points), (len(groups[0]), len(groups[1]), len(groups[2]))
+
+
+def passed(name: str, at: float, fitted: Fitted) -> list[Metric]:
+    """Share of the texts of held-out sources that stay below `at`, by class and language: what a gate at `at` lets through."""
+    groups: dict[tuple[str, bool], list[bool]] = defaultdict(list)
+    held = len(fitted.corpus.held_out)
+    for example, score in zip(fitted.corpus.held_out, fitted.scores[-held:], strict=True):
+        groups[(example.lang, example.positive)].append(bool(1 / (1 + np.exp(-score)) < at))
+    result = []
+    for (lang, positive), found in sorted(groups.items()):
+        if len(found) >= ENOUGH:
+            low, high = (round(value, 4) for value in wilson(sum(found), len(found)))
+            kind = "passed_positives" if positive else "passed_negatives"
+            result.append(
+                Metric(
+                    label=name,
+                    set="held-out",
+                    kind=kind,
+                    language=lang or "?",
+                    at=at,
+                    hits=sum(found),
+                    n=len(found),
+                    low=low,
+                    high=high,
+                )
+            )
+    return result

@@ -143,6 +143,14 @@ def test_a_crash_of_one_detector_leaves_the_others(monkeypatch: pytest.MonkeyPat
     assert made.failures == {"code": 1, "intents": 1, "scan": 1}
 
 
+def test_lone_surrogates_are_read_over(suite: Suite) -> None:
+    scores = answer(suite, "Hi", "\ud800 I'm sorry, but I can't help with that.")
+    assert scores.missing == frozenset()
+    assert scores.values["refusal.present"] > 0.9
+    assert answer(suite, "\udfff = \ud800 1+1=2?", "No.").missing == frozenset()
+    assert suite.failures == {}
+
+
 def test_threads_agree(suite: Suite) -> None:
     rows = [(f"Is {a}+8={a + 8}?", f"No, {a}+8 is not {a + 8}.") for a in range(40)]
     with ThreadPoolExecutor(4) as pool:
