@@ -17,6 +17,9 @@ MODES: tuple[Mode, ...] = ("rebuttal", "code", "tool_call", "refusal", "math", "
 #: Modes that can be judged on the first characters of an answer; the others need the whole of it.
 EARLY_MODES: frozenset[Mode] = frozenset({"refusal", "rebuttal", "fiction"})
 
+#: Score of a reply that a moderation endpoint gives: 0 = it called the prompt benign, 1 = it did not, or could not say.
+MODERATED = "harm.moderated"
+
 #: `Span.message` of a span that lies in the response, not in a message of the prompt.
 RESPONSE = -1
 
@@ -121,9 +124,11 @@ class Scores:
 
     `values`: name -> probability in [0, 1]. Of a prompt: `asks_code`, `asks_math`, `asks_fiction`, `asks_extraction`,
     `asks_check`, `asks_tool`, `distress`, `harm`. Of a reply: `<mode>` = the probability that the mode is present and not
-    licensed by the prompt, and `<mode>.present` = that it is present at all.
+    licensed by the prompt, and `<mode>.present` = that it is present at all; and MODERATED, where somebody was asked.
     `spans`: of a prompt, the trigger hits (name = trigger); of a reply, the evidence (name = `<mode>.<what>`).
-    `missing`: names that could not be computed (timeout, crash, no measured language); absent from `values`.
+    It may be a mapping that computes a name when it is first read: the trained prompt scores cost most and matter seldom.
+    `missing`: names that could not be computed (timeout, crash, no measured language); absent from `values`. A name that is
+    computed on reading is in neither until then.
     `scanned`: characters really read.
     """
 
@@ -154,7 +159,9 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One policy's judgement of one choice. `acting`: the policy enforces, so this finding may change the answer."""
+    """One policy's judgement of one choice. `acting`: the policy enforces, so this finding may change the answer.
+
+    `cleared`: a suspected refusal that counts as MISROUTED because a moderation endpoint called the prompt benign."""
 
     mode: Mode
     choice: int
@@ -163,6 +170,7 @@ class Finding:
     policy: str = ""
     acting: bool = True
     spans: tuple[Span, ...] = ()
+    cleared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ def _quoted(case: Case, first: Hit) -> bool:
 
 
 def _harm_gate(case: Case, score: float) -> float:
-    harm = None if "harm" in case.prompt.missing else case.prompt.values.get("harm")
+    harm = case.prompt.values.get("harm")
     if harm is not None and harm >= HARM_HARMFUL:
         return min(score, 0.25)
     if harm is None or harm >= HARM_BENIGN:
@@ -232,13 +232,14 @@ def _executed(case: Case) -> Judged:
     shape = case.shape
     coded = bool(shape.of_kind("code")) or shape.loose_code is not None
     outputs, claim = shape.outputs, shape.claim if coded else None
+    if not outputs and claim is None:
+        return CLEAR
     asked = max(case.asks("asks_code"), case.asks("asks_tool"), 0.6 if "ask.tool" in case.cues else 0.0)
     kept = 1.0 if asked < 0.4 else 0.35
     if outputs:
         return Judged(0.92 * kept, 0.92, tuple(span_of("tool_call", "output", place) for place in outputs[:3]))
-    if claim is not None:
-        return Judged(0.8 * kept, 0.8, (span_of("tool_call", "claim", claim),))
-    return CLEAR
+    assert claim is not None
+    return Judged(0.8 * kept, 0.8, (span_of("tool_call", "claim", claim),))
 
 
 # --- math, analytic, fiction, extraction --------------------------------------------------------------------------------------

@@ -7,26 +7,42 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+import numpy.typing as npt
+
 #: Characters read; more of them change the answer of almost no text.
 SAMPLE = 320
 
-# Languages that a script settles; the order matters: kana before Han, since Japanese has both.
-_SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (language, re.compile(f"[{chars}]"))
-    for language, chars in (
-        ("ja", "\u3041-\u30ff"),
-        ("ko", "\uac00-\ud7a3"),
-        ("zh", "\u4e00-\u9fff\u3400-\u4dbf"),
-        ("ru", "\u0400-\u04ff"),
-        ("ar", "\u0600-\u06ff"),
-        ("he", "\u0590-\u05ff"),
-        ("el", "\u0370-\u03ff"),
-        ("hi", "\u0900-\u097f"),
-        ("bn", "\u0980-\u09ff"),
-        ("th", "\u0e00-\u0e7f"),
-    )
+# Languages that a script settles, and the code points that speak for them.
+_SCRIPTS: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = (
+    ("ja", ((0x3041, 0x30FF),)),
+    ("ko", ((0xAC00, 0xD7A3),)),
+    ("zh", ((0x4E00, 0x9FFF), (0x3400, 0x4DBF))),
+    ("ru", ((0x0400, 0x04FF),)),
+    ("ar", ((0x0600, 0x06FF),)),
+    ("he", ((0x0590, 0x05FF),)),
+    ("el", ((0x0370, 0x03FF),)),
+    ("hi", ((0x0900, 0x097F),)),
+    ("bn", ((0x0980, 0x09FF),)),
+    ("th", ((0x0E00, 0x0E7F),)),
 )
-_LATIN = re.compile("[a-zà-ɏ]")
+_LATIN_CLASS = len(_SCRIPTS) + 1
+
+
+def _classes() -> npt.NDArray[np.uint8]:
+    """Of each UTF-16 unit: 0, the number of its script from 1 on, or Latin."""
+    classes = np.zeros(0x10000, dtype=np.uint8)
+    for number, (_, ranges) in enumerate(_SCRIPTS, 1):
+        for first, last in ranges:
+            classes[first : last + 1] = number
+    classes[ord("a") : ord("z") + 1] = _LATIN_CLASS
+    classes[0xE0:0x250] = _LATIN_CLASS
+    return classes
+
+
+_CLASSES = _classes()
+# A Han character says as much as about three letters; a little kana is enough to tell Japanese from Chinese.
+_WEIGHTS = tuple(3 if language in ("zh", "ja", "ko") else 1 for language, _ in _SCRIPTS)
 _UKRAINIAN = re.compile("[іїєґ]")
 _PERSIAN = re.compile("[پچژگ]")
 _POLISH = re.compile("[ąęłśćźżń]")
@@ -109,16 +125,14 @@ def guess_language(text: str) -> str:
     sample = text[:SAMPLE].lower()
     if sample.isascii():
         return _by_stop_words(sample)
-    latin = len(_LATIN.findall(sample))
-    best, most = "", 0
-    for language, pattern in _SCRIPTS:
-        count = len(pattern.findall(sample))
-        # A Han character says as much as about three letters; a little kana is enough to tell Japanese from Chinese.
-        weight = count * (3 if language in ("zh", "ja", "ko") else 1)
-        if language == "ja" and count:
-            weight += 3 * len(_SCRIPTS[2][1].findall(sample))
-        if weight > most:
-            best, most = language, weight
+    units = np.frombuffer(sample.encode("utf-16-le", "replace"), dtype="<u2")
+    counts = np.bincount(_CLASSES[units], minlength=_LATIN_CLASS + 1).tolist()
+    latin = counts[_LATIN_CLASS]
+    weights = [count * weight for count, weight in zip(counts[1:_LATIN_CLASS], _WEIGHTS, strict=True)]
+    if counts[1]:
+        weights[0] += weights[2]
+    most = max(weights)
+    best = _SCRIPTS[weights.index(most)][0] if most else ""
     if latin > most:
         return "vi" if len(_VIETNAMESE.findall(sample)) * 25 > latin else _by_stop_words(sample)
     if best == "ru" and _UKRAINIAN.search(sample):
@@ -131,8 +145,9 @@ def guess_language(text: str) -> str:
 def _by_stop_words(sample: str) -> str:
     votes: dict[str, float] = {"pl": float(len(_POLISH.findall(sample)))} if _POLISH.search(sample) else {}
     for word in _WORDS.findall(sample):
-        for language, share in _VOTES.get(word, ()):
-            votes[language] = votes.get(language, 0.0) + share
+        if word in _VOTES:
+            for language, share in _VOTES[word]:
+                votes[language] = votes.get(language, 0.0) + share
     if not votes:
         return ""
     best = max(votes, key=lambda language: votes[language] * (0.75 if language in _RARE else 1.0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 #: Folded characters `[start, end)` of a part.
 Hit = tuple[int, int]
@@ -41,12 +41,18 @@ class Rule:
     unless: tuple[str, ...] = ()
     low: int = 0
     high: int = 0
+    _needs: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_needs", frozenset(self.needs))
 
     def apply(self, text: str, hits: Hits) -> None:
         """Add this rule's hits in the folded `text` to `hits`."""
-        if not any(name in hits for name in self.first) or (self.second and not any(name in hits for name in self.second)):
+        # Views and C-level set operations: nearly every rule ends here, and there are dozens of them for every part.
+        names = hits.keys()
+        if names.isdisjoint(self.first) or (self.second and names.isdisjoint(self.second)):
             return
-        if not all(name in hits for name in self.needs) or any(name in hits for name in self.unless):
+        if not (names >= self._needs) or not names.isdisjoint(self.unless):
             return
         if len(text) < self.low or (self.high and len(text) > self.high):
             return

@@ -221,7 +221,7 @@ class Patterns:
     def find(self, text: str, hits: Hits) -> None:
         """Add the hits in `text` of every pattern without a gate, or whose gate is open."""
         for gate, group in self._groups.items():
-            if not gate or any(feature in hits for feature in gate):
+            if not gate or not hits.keys().isdisjoint(gate):
                 group.find(text, hits)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from core.types import EARLY_MODES, MODES, Conversation, Mode, Reply, Scores, Span, TriggerSpec, Turn
@@ -25,6 +25,38 @@ from detectors.toolcheck import ToolChecker
 LEARNED = frozenset({"asks_code", "harm"})
 _SURROGATES = re.compile("[\ud800-\udfff]")
 PROMPT_SCORES = frozenset(INTENTS) | LEARNED
+
+
+class LateValues(Mapping[str, float]):
+    """Values of which some are only computed when one of them is read; `learn` then puts them into `known`, or leaves them out.
+
+    The same whoever reads first, and in whichever thread: computing twice gives the same."""
+
+    __slots__ = ("_known", "_late", "_learn")
+
+    def __init__(self, known: dict[str, float], late: frozenset[str], learn: Callable[[], None]) -> None:
+        self._known = known
+        self._late = late
+        self._learn = learn
+
+    def _settle(self) -> dict[str, float]:
+        if self._late:
+            self._learn()
+            self._late = frozenset()
+        return self._known
+
+    def __getitem__(self, name: str) -> float:
+        return (self._settle() if name in self._late else self._known)[name]
+
+    def __contains__(self, name: object) -> bool:
+        # What words alone already say is there in any case; only its value may still grow.
+        return name in self._known or (name in self._late and name in self._settle())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._settle())
+
+    def __len__(self) -> int:
+        return len(self._settle())
 
 
 class Suite:
@@ -67,9 +99,9 @@ class Suite:
             missing.update(self.asked)
         else:
             self._add_intents(conversation, scan, values, missing)
-        self._add_learned(conversation, values, missing)
-        spans = self._find_triggers(conversation, scan, values) if scan is not None else ()
-        return Scores(values, spans, frozenset(missing - values.keys()), scan.scanned if scan is not None else 0)
+        asked = self._with_learned(conversation, values)
+        spans = self._find_triggers(conversation, scan, asked) if scan is not None else ()
+        return Scores(asked, spans, frozenset(missing - values.keys()), scan.scanned if scan is not None else 0)
 
     def _scan(self, conversation: Conversation) -> PromptScan | None:
         try:
@@ -87,23 +119,28 @@ class Suite:
             self._failed("intents")
             missing.update(wanted)
 
-    def _add_learned(self, conversation: Conversation, values: dict[str, float], missing: set[str]) -> None:
-        """`harm` is the model's alone; `asks_code` is what words or model are sure of."""
-        if self._prompt_model is None:
-            return
-        try:
-            learned = self._prompt_model.score_prompt(conversation)
-        except Exception:
-            self._failed(self._prompt_model.name)
-            missing.update(self.asked & {"harm"})
-            return
-        if "harm" in self.asked:
-            values.update((name, value) for name, value in learned.values.items() if name == "harm")
-            missing.update(learned.missing & {"harm"})
-        if "asks_code" in self.asked and "asks_code" in learned.values:
-            values["asks_code"] = either(values.get("asks_code", 0.0), learned.values["asks_code"])
+    def _with_learned(self, conversation: Conversation, values: dict[str, float]) -> Mapping[str, float]:
+        """The values with those of the trained model, which runs when one of them is first read: most answers need none.
 
-    def _find_triggers(self, conversation: Conversation, scan: PromptScan, values: dict[str, float]) -> tuple[Span, ...]:
+        `harm` is the model's alone; `asks_code` is what words or model are sure of."""
+        model = self._prompt_model
+        if model is None:
+            return values
+
+        def learn() -> None:
+            try:
+                learned = model.score_prompt(conversation).values
+            except Exception:
+                self._failed(model.name)
+                return
+            if "harm" in self.asked and "harm" in learned:
+                values["harm"] = learned["harm"]
+            if "asks_code" in self.asked and "asks_code" in learned:
+                values["asks_code"] = either(values.get("asks_code", 0.0), learned["asks_code"])
+
+        return LateValues(values, self.asked & LEARNED, learn)
+
+    def _find_triggers(self, conversation: Conversation, scan: PromptScan, values: Mapping[str, float]) -> tuple[Span, ...]:
         try:
             spans = find_triggers(conversation, self._triggers, scan=scan)
         except Exception:
@@ -121,7 +158,7 @@ class Suite:
         missing: set[str] = set()
         spans: list[Span] = []
         for mode in modes:
-            judged = None if REQUIRES[mode] - prompt.values.keys() else self._judge(mode, case)
+            judged = self._judge(mode, case) if all(name in prompt.values for name in REQUIRES[mode]) else None
             if judged is None:
                 missing |= {mode, f"{mode}.present"}
                 continue

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from core.types import (
+    MODERATED,
     Action,
     ActionKind,
     Boundary,
@@ -117,9 +118,23 @@ class RoutePlan:
                     if closed:
                         refused.add(name)
                 elif value >= suspect_at:
-                    level = Level.MISROUTED if value >= misrouted_at else Level.SUSPECT
-                    findings.append(Finding(mode, reply.choice, level, value, name, enforcing, _evidence(mode, score)))
+                    cleared = value < misrouted_at and mode == "refusal" and values.get(MODERATED) == 0.0
+                    level = Level.MISROUTED if cleared or value >= misrouted_at else Level.SUSPECT
+                    spans = _evidence(mode, score)
+                    findings.append(Finding(mode, reply.choice, level, value, name, enforcing, spans, cleared))
         return Verdict(tuple(findings), frozenset(unchecked), frozenset(refused)) if findings or unchecked else _CLEAR
+
+    def asks_moderation(self, scores: Sequence[Scores]) -> bool:
+        """Whether the word of a moderation endpoint could change what is done about replies with these scores: a refusal is
+        suspected by an enforcing policy that would ask again if the prompt were called benign."""
+        return any(
+            policy.mode == "refusal"
+            and policy.enforcing
+            and any(policy.check.suspect_at <= s.values.get("refusal", -1.0) < policy.check.misrouted_at for s in scores)
+            and not against_policy(policy, self.facts.holds[place], self.conversation)
+            and not against_harm(policy, self.conversation, self.prompt, refused=True, cleared=True)
+            for place, policy in enumerate(self.facts.policies)
+        )
 
     # -- the action ----------------------------------------------------------------------------------------------------
 
@@ -135,19 +150,19 @@ class RoutePlan:
         if step.committed:
             ended = self._end(firing, "committed") if self.hold.kind is HoldKind.WINDOW else None
             return ended if ended and ended.kind is ActionKind.BLOCK else _flag(acting[0], "committed")
-        refused = any(finding.mode == "refusal" for finding in verdict.findings)
+        refusals = [finding for finding in verdict.findings if finding.mode == "refusal"]
         if not firing:
-            return self._probe({finding.policy for finding in acting}, step, refused) or _flag(acting[0], "suspect")
-        return self._climb(firing, step, refused)
+            return self._probe({finding.policy for finding in acting}, step, refusals) or _flag(acting[0], "suspect")
+        return self._climb(firing, step, refusals)
 
-    def _climb(self, firing: Mapping[str, Finding], step: Step, refused: bool) -> Action:
+    def _climb(self, firing: Mapping[str, Finding], step: Step, refusals: Sequence[Finding]) -> Action:
         """The next rung of the one ladder: of the policy that began it, else of the first listed that may ask again."""
         begun = next((action.policy for action in reversed(step.taken) if not action.probe), "")
         reason = "no ladder"
         for place, policy in enumerate(self.facts.policies):
             if policy.name not in firing or (begun and policy.name != begun):
                 continue
-            denied = self._denied(place, step, refused)
+            denied = self._denied(place, step, refusals)
             rungs = [] if denied else self._rungs(policy)
             done = sum(action.policy == policy.name and not action.probe for action in step.taken)
             if done < len(rungs):
@@ -156,11 +171,13 @@ class RoutePlan:
             reason = denied or "ladder ended"
         return self._end(firing, reason)
 
-    def _denied(self, place: int, step: Step, refused: bool) -> str:
+    def _denied(self, place: int, step: Step, refusals: Sequence[Finding]) -> str:
         policy = self.facts.policies[place]
+        refused = bool(refusals)
+        cleared = refused and all(finding.cleared for finding in refusals)
         return (
             against_policy(policy, self.facts.holds[place], self.conversation)
-            or against_harm(policy, self.conversation, self.prompt, refused=refused)
+            or against_harm(policy, self.conversation, self.prompt, refused=refused, cleared=cleared)
             or against_budget(self.budgets, step, self.estimate_tokens())
         )
 
@@ -171,14 +188,14 @@ class RoutePlan:
                 return Action(ActionKind.BLOCK, policy=policy.name, mode=policy.mode, reason=reason)
         return Action(ActionKind.FLAG, reason=reason) if not firing else _flag(next(iter(firing.values())), reason)
 
-    def _probe(self, suspected: Set[str], step: Step, refused: bool) -> Action | None:
+    def _probe(self, suspected: Set[str], step: Step, refusals: Sequence[Finding]) -> Action | None:
         """One probe of the first answer, where a suspecting policy has one and the prompt holds something it can settle."""
         if step.taken:
             return None
         for place, policy in enumerate(self.facts.policies):
             if policy.name not in suspected or not any(rung.probe for rung in policy.ladder):
                 continue
-            probe = None if self._denied(place, step, refused) else make_probe(self.conversation, self.prompt.spans)
+            probe = None if self._denied(place, step, refusals) else make_probe(self.conversation, self.prompt.spans)
             if probe is not None:
                 change = Change(self._names("probe"), self.first_change.boundaries, probe.edits)
                 return Action(ActionKind.RETRY, change, policy.name, policy.mode, probe=True, reason=probe.kind)

@@ -36,7 +36,7 @@ def explain(policies: Sequence[Policy], conversation: Conversation, prompt_score
         },
         "notes": [entry["note"] for entry in plan.trace if "note" in entry],
         "scores": dict(prompt_scores.values),
-        "missing": sorted(prompt_scores.missing),
+        "missing": sorted(prompt_scores.missing | {"harm"} - prompt_scores.values.keys()),
     }
 
 

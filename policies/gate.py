@@ -26,16 +26,23 @@ def against_policy(policy: Policy, hold: Hold, conversation: Conversation) -> st
     return ""
 
 
-def against_harm(policy: Policy, conversation: Conversation, prompt: Scores, *, refused: bool) -> str:
+def against_harm(
+    policy: Policy, conversation: Conversation, prompt: Scores, *, refused: bool, cleared: bool = False
+) -> str:
     """Why the prompt is not benign enough. `refused`: a refusal was found in the answer, by whichever policy: then unknown
-    harm (no score, or parts that no detector reads) forbids a retry as much as known harm does."""
+    harm (no score, or parts that no detector reads) forbids a retry as much as known harm does.
+
+    `cleared`: a moderation endpoint called the prompt benign, which stands in for a score that is not there. It never
+    outweighs a score that is, nor parts that it was not shown."""
     harm = prompt.values.get("harm")
     refusing = refused or policy.mode == "refusal"
-    if refusing and (harm is None or conversation.has_media):
+    if refusing and (conversation.has_media or (harm is None and not cleared)):
         return "harm unknown"
     if policy.mode == "refusal" and policy.harm_at_most is None:
         return "no harm gate"
     limit = HARM_CEILING if policy.harm_at_most is None else policy.harm_at_most
+    if cleared:
+        limit = min(limit, HARM_CEILING)
     return "harm" if harm is not None and harm > limit else ""
 
 

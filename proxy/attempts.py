@@ -1,4 +1,5 @@
-"""Opens the upstream call of one attempt: body with the change applied, headers, credentials, idempotency key.
+"""Opens the upstream call of one attempt: body with the change applied, headers, credentials, idempotency key; and deletes
+what the upstream stored of it.
 
 One rule: the client's credentials reach the route's primary upstream and no other.
 """
@@ -16,6 +17,8 @@ from proxy.wire import chat
 
 #: Headers that describe the client's exact bytes, and are wrong for any others.
 _OF_BYTES = frozenset({"content-encoding", "content-md5", "digest", "content-digest", "content-length"})
+#: Headers of a request that asks for an answer, and is no request to delete one.
+_OF_BODY = _OF_BYTES | {"content-type", "idempotency-key"}
 
 
 def new_key() -> str:
@@ -42,10 +45,7 @@ class AttemptCalls:
 
     async def open(self, attempt: int, change: Change, timeout_s: float | None = None) -> UpstreamReply:
         """Send the request of an attempt and return its head. Raises UpstreamError."""
-        name = change.upstream or self.primary
-        upstream = self.upstreams.get(name)
-        if upstream is None:
-            raise Unavailable(f"there is no upstream {name!r}")
+        upstream, credentials = self._asked(change)
         body = chat.apply_change(self.request, change)
         headers = self.headers
         if body is self.request.body:
@@ -56,7 +56,22 @@ class AttemptCalls:
             # Each attempt is a request of its own; the client's key would make the provider repeat the first answer.
             headers = [header for header in headers if header[0].lower() != "idempotency-key"]
             headers.append(("Idempotency-Key", self.key()))
-        credentials = self.credentials and name == self.primary
         return await upstream.open(
             UpstreamRequest("POST", self.path, headers, body, timeout_s=timeout_s, credentials=credentials)
         )
+
+    async def delete(self, path: str, change: Change) -> int:
+        """Send DELETE for what the attempt with this change left at its upstream; returns the status. Raises UpstreamError."""
+        upstream, credentials = self._asked(change)
+        headers = [header for header in self.headers if header[0].lower() not in _OF_BODY]
+        reply = await upstream.open(UpstreamRequest("DELETE", path, headers, credentials=credentials))
+        reply.release()
+        return reply.status
+
+    def _asked(self, change: Change) -> tuple[Upstream, bool]:
+        """The upstream of an attempt, and whether the client's credentials may go there. Raises Unavailable."""
+        name = change.upstream or self.primary
+        upstream = self.upstreams.get(name)
+        if upstream is None:
+            raise Unavailable(f"there is no upstream {name!r}")
+        return upstream, self.credentials and name == self.primary

@@ -21,7 +21,7 @@ DECODED_BYTES = 64 << 20
 class Inflow:
     """The reply of one attempt. `begin` gives it its head; until then `status` is 0."""
 
-    __slots__ = ("_reply", "encoding", "event_stream", "headers", "length", "n", "plain", "reason", "status")
+    __slots__ = ("_reply", "encoding", "event_stream", "headers", "id", "length", "n", "plain", "reason", "status")
 
     def __init__(self, n: int = 1) -> None:
         self._reply: UpstreamReply | None = None
@@ -30,6 +30,8 @@ class Inflow:
         self.reason = ""
         self.headers: Headers = []
         self.encoding = ""
+        #: The id of the envelope, once the whole body was read as pieces.
+        self.id = ""
         #: Whether the body is text/event-stream; None before the head.
         self.event_stream: bool | None = None
         #: Content-Length, None where the upstream gave none.
@@ -75,6 +77,7 @@ class Inflow:
             last = decoder.flush()
             if last:
                 yield last
+        self.id = decoder.id
         if not decoder.complete and decoder.error is None and (self.event_stream or decoder.malformed):
             raise ProtocolError("the upstream's answer is incomplete or unreadable")
 

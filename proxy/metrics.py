@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from core.types import MODES, ActionKind, HoldKind
 from policies.schema import TRIGGERS
+from proxy.deleter import RESULTS
+from proxy.moderation import ANSWERS
 from proxy.records import VERDICTS, AttemptRecord, DecisionRecord
 from proxy.routing import ENDPOINTS
 
@@ -54,6 +56,15 @@ METRICS: tuple[Metric, ...] = (
     Metric("chunkguard_holds_total", "counter", ("route", "hold", "expired"), "Answers by how much was held back."),
     Metric("chunkguard_flagged_total", "counter", ("route",), "Answers sent although suspect or misrouted."),
     Metric("chunkguard_unchecked_total", "counter", ("route", "policy"), "Policies that could not judge an answer."),
+    Metric(
+        "chunkguard_moderations_total", "counter", ("route", "result"), "Questions to moderation endpoints, by what came back."
+    ),
+    Metric(
+        "chunkguard_deleted_responses_total",
+        "counter",
+        ("route", "result"),
+        "Stored responses of dropped attempts, by whether they could be deleted.",
+    ),
     Metric("chunkguard_failures_total", "counter", ("route", "kind"), "Attempts that failed, by kind."),
     Metric("chunkguard_retries_denied_total", "counter", ("route",), "Retries denied by a budget or the retry share."),
     Metric(
@@ -80,6 +91,7 @@ _FIXED: dict[str, frozenset[str]] = {
     "action": frozenset(kind.name.lower() for kind in ActionKind),
     "change": frozenset(CHANGES) | {f"{one}+{two}" for one in CHANGES[1:] for two in CHANGES[1:] if one != two},
     "hold": frozenset(kind.name.lower() for kind in HoldKind),
+    "result": frozenset((*ANSWERS, *RESULTS)),
     "kind": frozenset((*FAILURES, "prompt", "completion")),
 }
 _CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
@@ -149,6 +161,10 @@ class Metrics:
         """Relayed answers were dropped from the queue of those to be scored."""
         self._add(count, "chunkguard_observer_shed_total")
 
+    def deleted(self, route: str, result: str) -> None:
+        """A stored response of a dropped attempt was deleted, or could not be."""
+        self._add(1, "chunkguard_deleted_responses_total", route, result)
+
     def exposition(self) -> bytes:
         """The text format of everything, for `/metrics`."""
         return generate_latest(self.registry)
@@ -163,6 +179,8 @@ class Metrics:
             add(1, "chunkguard_made_worse_total", route, mode)
         for policy in record.unchecked:
             add(1, "chunkguard_unchecked_total", route, policy)
+        if record.moderation:
+            add(1, "chunkguard_moderations_total", route, record.moderation)
         if record.flagged:
             add(1, "chunkguard_flagged_total", route)
         if record.holdout:

@@ -73,6 +73,7 @@ class DecisionRecord:
 
     `verdict`: of the answer that was sent; `first_verdict`: of the first attempt; `modes`: found in the first attempt.
     `fixed`: modes that a retry or probe removed; `worse`: modes that a completed retry had newly or at a higher level.
+    `moderation`: what the route's moderation endpoint said, empty where it was not asked.
     `hold_expired`: a prefix was judged early. `scans`: calls of the detectors. `holdout`: judged, deliberately not acted on.
     """
 
@@ -101,6 +102,7 @@ class DecisionRecord:
     flagged: bool = False
     rewritten: bool = False
     unchecked: tuple[str, ...] = ()
+    moderation: str = ""
     seconds: Seconds = Seconds()
     scanned_characters: int = 0
     scans: int = 0
@@ -127,6 +129,7 @@ def from_outcome(
     scans: int = 0,
     holdout: bool = False,
     policy_revision: str = "",
+    moderation: str = "",
 ) -> DecisionRecord:
     """The record of an exchange. `verdict`: of an answer that was judged after it was relayed, where the outcome has none."""
     final = outcome.verdict if outcome.verdict is not None else verdict
@@ -161,6 +164,7 @@ def from_outcome(
         flagged=outcome.flagged,
         rewritten=outcome.rewritten,
         unchecked=tuple(sorted(final.unchecked)) if final is not None else (),
+        moderation=moderation,
         seconds=seconds or Seconds(),
         scanned_characters=scanned_characters,
         scans=scans,

@@ -22,6 +22,7 @@ from proxy.config import Settings
 from proxy.config_model import RouteSettings, UpstreamSettings
 from proxy.config_rules import injects_key
 from proxy.errors import ConfigError, Problem
+from proxy.moderation import Moderator
 from proxy.routing import Keys, PassRules, Router, make_router
 from proxy.upstream.base import Upstream
 from proxy.upstream.litellm import LiteLLMUpstream
@@ -40,6 +41,7 @@ class Route:
     compiled: CompiledRoute | None = None
     holdout: CompiledRoute | None = None
     runner: Runner | None = None
+    moderator: Moderator | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +71,8 @@ class Snapshot:
             await runner.close()
         for upstream in self.upstreams.values():
             await upstream.close()
+        for moderator in _moderators(self.routes):
+            await moderator.close()
 
 
 async def prepare(settings: Settings) -> Snapshot:
@@ -91,14 +95,16 @@ async def prepare(settings: Settings) -> Snapshot:
                 suite = await asyncio.to_thread(_warm_suite, *key)
                 runners[key] = Runner(suite, deadline_ms=limits.deadline_ms)
                 await runners[key].start()
-            routes[route.name] = Route(
-                route, policies, upstream, keyed, compiled, compile_route(observing(policies)), runners[key]
-            )
+            moderator = Moderator(route.moderation) if route.moderation is not None else None
+            holdout = compile_route(observing(policies))
+            routes[route.name] = Route(route, policies, upstream, keyed, compiled, holdout, runners[key], moderator)
     except BaseException:
         for runner in runners.values():
             await runner.close()
         for opened in upstreams.values():
             await opened.close()
+        for made in _moderators(routes):
+            await made.close()
         raise
     return Snapshot(
         settings=settings,
@@ -110,6 +116,10 @@ async def prepare(settings: Settings) -> Snapshot:
         revision=revision_of(settings),
         runners=tuple(runners.values()),
     )
+
+
+def _moderators(routes: Mapping[str, Route]) -> list[Moderator]:
+    return [route.moderator for route in routes.values() if route.moderator is not None]
 
 
 def observing(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:

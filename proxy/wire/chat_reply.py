@@ -28,9 +28,9 @@ class ReplyDecoder:
     """Decodes one reply body. `streamed`: its content type is text/event-stream. `n`: choices that were asked for.
 
     `done`: [DONE] was seen. `malformed`: how many events, bodies or fields could not be read. `error`: the error object that
-    came in place of, or in the middle of, an answer. `Piece.usage` is cumulative: the last one counts."""
+    came in place of, or in the middle of, an answer. `id`: the envelope's, empty where it has none. `Piece.usage` is cumulative: the last one counts."""
 
-    __slots__ = ("_body", "_choices", "_finished", "_n", "_splitter", "_streamed", "_tools", "done", "error", "malformed")
+    __slots__ = ("_body", "_choices", "_finished", "_n", "_splitter", "_streamed", "_tools", "done", "error", "id", "malformed")
 
     def __init__(self, streamed: bool, n: int = 1):
         self._streamed = streamed
@@ -43,6 +43,7 @@ class ReplyDecoder:
         self.done = False
         self.malformed = 0
         self.error: Any = None
+        self.id = ""
 
     @property
     def complete(self) -> bool:
@@ -122,6 +123,8 @@ class ReplyDecoder:
     def _read(self, doc: dict[str, Any]) -> _Said:
         if doc.get("error"):
             self.error = doc["error"]
+        if not self.id:
+            self.id = _string(doc.get("id"))
         usage, choices = doc.get("usage"), doc.get("choices")
         return self._deltas(choices) if choices else (), _usage(usage) if usage else None
 
