@@ -9,6 +9,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 from dataclasses import replace
 
 from core.types import EARLY_MODES, MODES, Conversation, Mode, Reply, Scores, Span, TriggerSpec, Turn
@@ -47,6 +48,9 @@ class LateValues(Mapping[str, float]):
 
     def __getitem__(self, name: str) -> float:
         return (self._settle() if name in self._late else self._known)[name]
+
+    def get(self, name: str, default: Any = None) -> Any:  # Mapping's own goes by way of an exception
+        return (self._settle() if name in self._late else self._known).get(name, default)
 
     def __contains__(self, name: object) -> bool:
         # What words alone already say is there in any case; only its value may still grow.

@@ -26,9 +26,7 @@ def against_policy(policy: Policy, hold: Hold, conversation: Conversation) -> st
     return ""
 
 
-def against_harm(
-    policy: Policy, conversation: Conversation, prompt: Scores, *, refused: bool, cleared: bool = False
-) -> str:
+def against_harm(policy: Policy, conversation: Conversation, prompt: Scores, *, refused: bool, cleared: bool = False) -> str:
     """Why the prompt is not benign enough. `refused`: a refusal was found in the answer, by whichever policy: then unknown
     harm (no score, or parts that no detector reads) forbids a retry as much as known harm does.
 

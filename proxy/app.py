@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -21,6 +22,7 @@ from proxy import config
 from proxy.admin import Admin
 from proxy.admission import RetryShare
 from proxy.config import Settings
+from proxy.deleter import Deleter
 from proxy.errors import ConfigError, Problem
 from proxy.guard import Guard
 from proxy.json_log import JsonLog, LibraryLog, Sink
@@ -59,6 +61,7 @@ class App:
         self._reloading = asyncio.Lock()
         self.gateway: Gateway
         self.observer: Observer
+        self.deleter: Deleter
         self.metrics: Metrics
         self.address: tuple[str, int] = ("", 0)
         self.admin_address: tuple[str, int] | str = ""
@@ -72,13 +75,17 @@ class App:
         self.metrics = Metrics()
         self._configure(snapshot)
         self.observer = Observer(limits.observer_queue, self.metrics.shed)
-        guard = Guard(self.observer, RetryShare(limits.retry_share), self._sink)
+        self.deleter = Deleter(self.metrics.deleted)
+        guard = Guard(self.observer, RetryShare(limits.retry_share), self._sink, deleter=self.deleter)
         self.gateway = Gateway(snapshot, guard, self._untouched)
-        self._tasks.append(asyncio.create_task(self.observer.run()))
+        self._tasks += [asyncio.create_task(self.observer.run()), asyncio.create_task(self.deleter.run())]
         if self._file is not None:
             self._tasks.append(asyncio.create_task(self._watch(self._file)))
         self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen)
         await self._listen_admin()
+        # Tables, models and modules live as long as the process: the collector need not walk them for every request.
+        gc.collect()
+        gc.freeze()
 
     async def _listen(self, server: web.Server, address: str) -> tuple[str, int]:
         runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
@@ -110,7 +117,7 @@ class App:
         for runner in self._runners:
             await runner.cleanup()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.observer.drain(), DRAIN_S)
+            await asyncio.wait_for(asyncio.gather(self.observer.drain(), self.deleter.drain()), DRAIN_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

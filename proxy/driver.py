@@ -45,6 +45,7 @@ from proxy.admission import RetryShare
 from proxy.attempts import AttemptCalls
 from proxy.errors import UpstreamError
 from proxy.inflow import Inflow
+from proxy.moderation import Settling
 from proxy.observer import judge_copy
 from proxy.outflow import Outflow
 
@@ -91,6 +92,7 @@ class Driver:
     outflow: Outflow
     retry_share: RetryShare
     keepalive_s: float = 10.0
+    settling: Settling | None = None
     timings: Timings = field(default_factory=Timings)
     outcome: Outcome | None = None
     _exchange: Exchange = field(default_factory=Exchange)
@@ -129,6 +131,10 @@ class Driver:
             self.timings.first = self._live[1].seconds if 1 in self._live else 0.0
         assert self.outcome is not None
         return self.outcome
+
+    def response_id(self, attempt: int) -> str:
+        """The id in the envelope of an attempt whose answer was read to its end, empty where it has none."""
+        return self._live[attempt].inflow.id
 
     # ---- events
 
@@ -271,6 +277,8 @@ class Driver:
         self.timings.scanned += sum(score.scanned for score in scores)
         self.timings.scans += 1
         scores = tuple(map(shifted, scores, command.replies))
+        if self.settling is not None:
+            scores = await self.settling.settle(scores, ask=not self._exchange.committed)
         self._events.append(ResponseScored(command.ticket, scores))
 
     async def _finish(self, outcome: Outcome) -> None:

@@ -13,8 +13,10 @@ from time import perf_counter, time
 from core.types import Outcome, Plan, Scores, Verdict
 from proxy.admission import RetryShare
 from proxy.attempts import AttemptCalls, new_key
+from proxy.deleter import Deleter, Deletion, dropped
 from proxy.driver import Driver
 from proxy.errors import InvalidRequest
+from proxy.moderation import Settling
 from proxy.observer import Observation, Observer
 from proxy.outflow import Outflow
 from proxy.present import Presenter
@@ -38,12 +40,13 @@ class Guarded:
 
 @dataclass(slots=True)
 class Guard:
-    """What all guarded requests of a worker share. `sink` takes every record."""
+    """What all guarded requests of a worker share. `sink` takes every record. `deleter`: None leaves what was stored."""
 
     observer: Observer
     retry_share: RetryShare
     sink: Callable[[DecisionRecord], None]
     chance: Callable[[], float] = field(default=random.random)
+    deleter: Deleter | None = None
 
     async def handle(
         self, snapshot: Snapshot, route: Route, request: chat.ChatRequest, sent: Guarded, reply: ClientReply
@@ -85,6 +88,7 @@ class Guard:
             outflow=outflow,
             retry_share=self.retry_share,
             keepalive_s=limits.keepalive_s,
+            settling=Settling(route.moderator, plan, conversation) if route.moderator is not None else None,
         )
         try:
             await driver.run()
@@ -93,6 +97,10 @@ class Guard:
                 driver.timings.detector += detector
                 context = _Context(snapshot, route, plan, prompt, presenter, driver, began, holdout)
                 self._record(context, request, outflow)
+                if conversation.stored and self.deleter is not None:
+                    for attempt in dropped(driver.outcome):
+                        stored = Deletion(route.name, calls, attempt.change, driver.response_id(attempt.number))
+                        self.deleter.offer(stored)
 
     def _record(self, context: _Context, request: chat.ChatRequest, outflow: Outflow) -> None:
         """Record now, or once a relayed answer was judged."""
@@ -150,6 +158,7 @@ class _Context:
             scans=timings.scans,
             holdout=self.holdout,
             policy_revision=self.snapshot.revision,
+            moderation=self.driver.settling.answer if self.driver.settling is not None else "",
         )
 
 

@@ -19,8 +19,8 @@ from proxy.records import DecisionRecord
 LOGGED = (
     "decision_id", "time", "route", "endpoint", "streamed", "status", "outcome", "verdict", "first_verdict", "modes",
     "findings", "triggers", "action", "attempts", "chosen", "fixed", "worse", "prompt_tokens", "completion_tokens",
-    "tokens_estimated", "hold", "hold_expired", "flagged", "rewritten", "unchecked", "moderation", "seconds", "scanned_characters",
-    "scans", "holdout", "policy_revision", "client_gone", "failure",
+    "tokens_estimated", "hold", "hold_expired", "flagged", "rewritten", "unchecked", "moderation", "seconds",
+    "scanned_characters", "scans", "holdout", "policy_revision", "client_gone", "failure",
 )  # fmt: skip
 #: The fields that other log lines may have.
 EVENT_FIELDS = frozenset({

@@ -79,7 +79,7 @@ def read_answer(body: bytes, count: int) -> Answer:
     flags = [result.get("flagged") if isinstance(result, dict) else None for result in results]
     if any(flag is True for flag in flags):
         return "flagged"
-    return "benign" if len(flags) == count and all(flag is False for flag in flags) else "error"
+    return "benign" if flags and len(flags) == count and all(flag is False for flag in flags) else "error"
 
 
 @dataclass(slots=True)

@@ -28,7 +28,8 @@ class ReplyDecoder:
     """Decodes one reply body. `streamed`: its content type is text/event-stream. `n`: choices that were asked for.
 
     `done`: [DONE] was seen. `malformed`: how many events, bodies or fields could not be read. `error`: the error object that
-    came in place of, or in the middle of, an answer. `id`: the envelope's, empty where it has none. `Piece.usage` is cumulative: the last one counts."""
+    came in place of, or in the middle of, an answer. `id`: the envelope's, empty where none was seen. `Piece.usage` is
+    cumulative: the last one counts."""
 
     __slots__ = ("_body", "_choices", "_finished", "_n", "_splitter", "_streamed", "_tools", "done", "error", "id", "malformed")
 

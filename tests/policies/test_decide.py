@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.types import (
+    MODERATED,
     MODES,
     Action,
     ActionKind,
@@ -262,6 +263,81 @@ def test_no_state_unlocks_a_refusal_of_a_prompt_not_known_to_be_benign(
     if action.policy == "refusal" and action.kind is ActionKind.RETRY:
         assert known
         assert harm <= 0.3
+
+
+def moderated(plan: RoutePlan, value: float, **values: float) -> Verdict:
+    """The verdict on a reply with these scores, once a moderation endpoint was asked."""
+    known = {mode: values.get(mode, 0.0) for mode in MODES}
+    return plan.judge((Reply(),), (Scores({**known, MODERATED: value}),), final=True)
+
+
+def test_a_suspected_refusal_of_a_prompt_called_benign_counts_as_misrouted_and_is_tried_again() -> None:
+    plan = plan_of(REFUSAL)
+    verdict = moderated(plan, 0.0, refusal=0.5)
+    assert [(finding.level, finding.cleared) for finding in verdict.findings] == [(Level.MISROUTED, True)]
+    action = plan.choose_action(verdict, FIRST)
+    assert (action.kind, action.policy) == (ActionKind.RETRY, "refusal")
+    flagged = moderated(plan, 1.0, refusal=0.5)
+    assert [(finding.level, finding.cleared) for finding in flagged.findings] == [(Level.SUSPECT, False)]
+    assert plan.choose_action(flagged, FIRST).kind is ActionKind.FLAG
+
+
+def test_a_benign_word_changes_only_the_suspicion_of_a_refusal() -> None:
+    plan = plan_of(REFUSAL, "code", "analytic", harm=0.1)
+    verdict = moderated(plan, 0.0, refusal=0.9, code=0.5, analytic=0.5)
+    assert {finding.mode: (finding.level, finding.cleared) for finding in verdict.findings} == {
+        "refusal": (Level.MISROUTED, False),
+        "code": (Level.SUSPECT, False),
+        "analytic": (Level.SUSPECT, False),
+    }
+    assert moderated(plan, 0.0, refusal=0.39) == Verdict()
+
+
+def test_a_benign_word_opens_the_gate_only_if_it_covers_every_refusal_found() -> None:
+    plan = plan_of({**REFUSAL, "check": {"misrouted_at": 0.6}})
+    suspect, sure = Scores({"refusal": 0.5, MODERATED: 0.0}), Scores({"refusal": 0.65, MODERATED: 0.0})
+    for second, kind in ((suspect, ActionKind.RETRY), (sure, ActionKind.FLAG)):
+        verdict = plan.judge((Reply(), Reply(choice=1)), (suspect, second), final=True)
+        assert plan.choose_action(verdict, FIRST).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("entry", "conversation", "values", "refusal", "asks"),
+    [
+        (REFUSAL, PEACE, {}, 0.4, True),
+        (REFUSAL, PEACE, {}, 0.39, False),
+        (REFUSAL, PEACE, {}, 0.7, False),
+        (REFUSAL, PEACE, {"harm": 0.3}, 0.5, True),
+        (REFUSAL, PEACE, {"harm": 0.31}, 0.5, False),
+        ({**REFUSAL, "harm_at_most": 0.5}, PEACE, {"harm": 0.5}, 0.5, True),
+        ({**REFUSAL, "harm_at_most": 1.0}, PEACE, {"harm": 0.81}, 0.5, False),
+        (REFUSAL, Conversation((Turn("user", "x", 0, media=True),)), {}, 0.5, False),
+        (REFUSAL, Conversation(PEACE.turns, stored=True), {}, 0.5, False),
+        ("refusal", PEACE, {}, 0.5, False),
+        ("code", PEACE, {}, 0.5, False),
+    ],
+)
+def test_a_moderation_endpoint_is_asked_only_where_its_word_would_count(
+    entry: Any, conversation: Conversation, values: dict[str, float], refusal: float, asks: bool
+) -> None:
+    plan = plan_of(entry, conversation=conversation, **values)
+    assert plan.asks_moderation((Scores({"refusal": 0.0}), Scores({"refusal": refusal}))) is asks
+    assert not plan.asks_moderation((Scores(missing=frozenset({"refusal"})),))
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.booleans(), st.booleans(), st.booleans(), st.floats(0, 1))
+def test_no_word_unlocks_a_prompt_known_to_be_harmful_or_not_shown_in_whole(
+    score: float, harm: float, known: bool, media: bool, code_too: bool, limit: float
+) -> None:
+    conversation = Conversation((Turn("user", PEACE.turns[0].text, 0, media=media),))
+    values = {"harm": harm} if known else {}
+    plan = plan_of("code", {**REFUSAL, "harm_at_most": limit}, conversation=conversation, **values)
+    verdict = moderated(plan, 0.0, refusal=score, code=0.9 if code_too else 0.0)
+    action = plan.choose_action(verdict, FIRST)
+    if action.kind is ActionKind.RETRY and any(finding.mode == "refusal" for finding in verdict.findings):
+        assert not media
+        assert not known or harm <= 0.8 or (score >= 0.7 and harm <= limit)
+        assert action.policy == "code" or not known or harm <= limit
 
 
 def test_a_suspected_rebuttal_is_probed_once() -> None:

@@ -40,6 +40,28 @@ def test_the_harm_gate(mode: str, conversation: Conversation, values: dict[str, 
     assert against_harm(load_library()[mode], conversation, Scores(values), refused=refused) == reason
 
 
+@pytest.mark.parametrize(
+    ("mode", "conversation", "values", "limit", "reason"),
+    [
+        ("refusal", PLAIN, {}, 0.3, ""),
+        ("refusal", PLAIN, {"harm": 0.3}, 0.3, ""),
+        ("refusal", PLAIN, {"harm": 0.31}, 0.3, "harm"),
+        ("refusal", PLAIN, {"harm": 0.5}, 0.5, ""),
+        ("refusal", PLAIN, {"harm": HARM_CEILING + 0.01}, 1.0, "harm"),
+        ("refusal", PICTURE, {}, 0.3, "harm unknown"),
+        ("refusal", PICTURE, {"harm": 0.1}, 0.3, "harm unknown"),
+        ("refusal", PLAIN, {}, None, "no harm gate"),
+        ("code", PLAIN, {}, None, ""),
+        ("code", PLAIN, {"harm": HARM_CEILING + 0.01}, None, "harm"),
+    ],
+)
+def test_a_moderation_endpoint_stands_in_for_a_score_and_never_outweighs_one(
+    mode: str, conversation: Conversation, values: dict[str, float], limit: float | None, reason: str
+) -> None:
+    policy = load_library()[mode].model_copy(update={"harm_at_most": limit})
+    assert against_harm(policy, conversation, Scores(values), refused=True, cleared=True) == reason
+
+
 def test_a_refusal_without_a_gate_is_never_retried() -> None:
     open_gate = load_library()["refusal"].model_copy(update={"harm_at_most": None})
     assert against_harm(open_gate, PLAIN, Scores({"harm": 0.0}), refused=True) == "no harm gate"

@@ -97,10 +97,12 @@ def test_what_went_wrong_and_what_was_mended_is_counted(metrics: Metrics) -> Non
             flagged=True,
             holdout=True,
             hold_expired=True,
+            moderation="benign",
             action="retry",
         )
     )
     metrics.shed(3)
+    metrics.deleted("default", "failed")
     got = samples(metrics)
     expected = {
         "chunkguard_findings_total{default,code,misrouted,code}": 1,
@@ -108,6 +110,8 @@ def test_what_went_wrong_and_what_was_mended_is_counted(metrics: Metrics) -> Non
         "chunkguard_made_worse_total{default,math}": 1,
         "chunkguard_unchecked_total{default,code}": 1,
         "chunkguard_flagged_total{default}": 1,
+        "chunkguard_moderations_total{default,benign}": 1,
+        "chunkguard_deleted_responses_total{default,failed}": 1,
         "chunkguard_holdout_total{default,clear}": 1,
         "chunkguard_holds_total{default,all,true}": 1,
         "chunkguard_actions_total{default,retry}": 1,
@@ -154,6 +158,7 @@ def junk(number: int) -> DecisionRecord:
         fixed=(word,),
         worse=(word,),
         unchecked=(word,),
+        moderation=word,
         holdout=True,
     )
 

@@ -48,7 +48,15 @@ def record(outcome: Outcome, **fields: Any) -> DecisionRecord:
 
 def test_a_clear_answer() -> None:
     outcome = Outcome("answered", 1, CLEAR, CLEAR, attempts=(attempt(1, CLEAR, usage=Usage(10, 20)),))
-    made = record(outcome, hold=HoldKind.ALL, seconds=Seconds(0.001, 0.5, 0.0001, 0.6), scanned_characters=40, scans=1)
+    made = record(
+        outcome,
+        hold=HoldKind.ALL,
+        seconds=Seconds(0.001, 0.5, 0.0001, 0.6),
+        scanned_characters=40,
+        scans=1,
+        moderation="flagged",
+    )
+    assert made.moderation == "flagged"
     assert (made.verdict, made.first_verdict, made.action, made.hold, made.findings) == ("clear", "clear", "observe", "all", ())
     assert (made.prompt_tokens, made.completion_tokens, made.tokens_estimated) == (10, 20, False)
     assert (made.fixed, made.worse, made.seconds.added) == ((), (), 0.001)

@@ -249,6 +249,14 @@ def test_content_hides_neither_usage_nor_an_error_beside_it() -> None:
     assert decoder.error == {"code": 1}
 
 
+@pytest.mark.parametrize("streamed", [True, False])
+def test_the_id_of_the_envelope_is_known_at_the_end(streamed: bool) -> None:
+    events = [chunk(choice(0, content="x"), id="a-1"), chunk(choice(0, finish="stop"), id="a-1"), DONE]
+    body = orjson.dumps({"id": "a-1", "choices": [{"message": {"content": "x"}}]})
+    assert decode(events if streamed else [body], streamed)[1].id == "a-1"
+    assert decode([chunk(choice(0, finish="stop"), id=7)])[1].id == ""
+
+
 def test_what_lenient_clients_would_show_is_read() -> None:
     one, two = chunk(choice(0, content="a"), end=b"\n"), chunk(choice(0, content="b"), usage=USAGE, end=b"\n")
     pieces, decoder = decode([one + two + b"data: [DONE]\n\n"])
