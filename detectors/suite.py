@@ -9,8 +9,8 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 from dataclasses import replace
+from typing import Any
 
 from core.types import EARLY_MODES, MODES, Conversation, Mode, Reply, Scores, Span, TriggerSpec, Turn
 from detectors.case import Case, Judged

@@ -1,8 +1,8 @@
 """Rewrites what of the docs is read from the code: tables between `<!-- generated: ... -->` markers, and the JSON Schema.
 
 One rule: everything comes from the definitions that the program itself uses. `make schema` runs it; a test fails when it would
-change something. Kinds of tables: `metrics`, `library` (the shipped policies), and `model package.module:Name` of a pydantic
-model.
+change something. Kinds of tables: `metrics`, `library` (the shipped policies), `transitions` (of the exchange, with their diagram), and
+`model package.module:Name` of a pydantic model.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def table(kind: str) -> str:
         return _metrics()
     if kind == "library":
         return _library()
+    if kind == "transitions":
+        return _transitions()
     word, _, where = kind.partition(" ")
     module, _, name = where.partition(":")
     if word != "model":
@@ -51,6 +53,22 @@ def schema_text() -> str:
     module = importlib.import_module("proxy.config_schema")
     text: str = module.json_schema_text()
     return text.rstrip("\n") + "\n"
+
+
+def _transitions() -> str:
+    """The transition table of the exchange as it stands in its docstring, and the diagram that follows from it."""
+    doc = importlib.import_module("core.exchange").__doc__ or ""
+    lines = doc[doc.index("State  ") :].rstrip().splitlines()
+    edges: dict[tuple[str, str], list[str]] = {}
+    for line in lines[1:]:
+        state, event, after = line.split()[:3]
+        if state != "any" and state != after:
+            events = edges.setdefault((state, after), [])
+            if event not in events:
+                events.append(event)
+    drawn = [f"    {state} --> {after}: {' | '.join(events)}" for (state, after), events in edges.items()]
+    diagram = ["```mermaid", "stateDiagram-v2", "    [*] --> START", *drawn, "    DONE --> [*]", "```"]
+    return "\n".join(["```", *lines, "```", "", *diagram])
 
 
 def _metrics() -> str:

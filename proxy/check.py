@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detectors.suite import Suite
-
 from core.types import MODES, Conversation, Reply, Scores, Span
+from detectors.suite import Suite
 from policies.loader import load_library
 from policies.plan import CompiledRoute, compile_route
 from proxy.errors import InvalidRequest

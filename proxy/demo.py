@@ -84,7 +84,7 @@ class Result:
 
 
 def settings(exchanges: Path, *, listen: str, admin: str, without: bool) -> Settings:
-    """The demo's configuration: all eight policies, refusal enforced because the demo's prompts are known; `/direct` has none."""
+    """The demo's configuration: all eight policies, refusal enforced as its prompts are known; `/direct` has none."""
     changes: dict[str, Any] = _ABLATED if without else {}
     policies: list[Any] = [{"extends": mode, **changes} for mode in MODES]
     policies[MODES.index("refusal")]["enforcement"] = "enforce"
@@ -138,10 +138,8 @@ async def play(app: App, records: list[DecisionRecord], cases: Sequence[Case] = 
         for case in cases:
             for streamed in (False, True):
                 before, seen_before = await ask(direct, case, streamed=streamed)
-                count = len(records)
                 after, seen_after = await ask(guarded, case, streamed=streamed)
-                while len(records) == count:  # a relayed answer is judged after it was sent
-                    await asyncio.sleep(0.01)
+                await app.observer.drain()  # a relayed answer is judged after it was sent
                 results.append(Result(case, streamed, seen_before, seen_after, before == after, records[-1]))
     return results
 
@@ -156,8 +154,9 @@ def show(console: Console, results: Sequence[Result]) -> None:
         record = result.record
         found = f"{record.first_verdict} {', '.join(record.modes)}".strip()
         changes = "+".join(record.attempts[record.chosen - 1].change) if record.chosen else ""
+        kind = f"({'streamed' if result.streamed else 'plain'}, {'seed' if result.case.seed else 'twin'})"
         table.add_row(
-            f"{_short(result.case.prompt, 48)}\n({'streamed' if result.streamed else 'plain'}, {'seed' if result.case.seed else 'twin'})",
+            f"{_short(result.case.prompt, 48)}\n{kind}",
             ", ".join(sorted({place.name for place in record.triggers})),
             found,
             f"{record.action} {changes}".strip(),

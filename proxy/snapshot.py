@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from detectors.suite import Suite
 
 from core.types import TriggerSpec
 from detectors.runner import Runner
+from detectors.suite import Suite
 from policies.plan import CompiledRoute, compile_route
 from policies.schema import Policy
 from proxy.config import Settings

@@ -1,4 +1,4 @@
-"""`chunkguard validate`: reads a configuration as `serve` would, runs the examples of its policies, and says what is enforceable.
+"""`chunkguard validate`: reads a configuration as `serve` would, runs its policies' examples, says what is enforceable.
 
 One rule: every problem is shown, with file, key and reason; nothing is started and no upstream is asked.
 """

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 def lines(count: int) -> list[bytes]:
     made = []
     for number in range(count):
-        answer = "```python\nprint(1)\n```" if number % 3 == 0 else "Peace is when people do not fight."
+        code = "```python\nimport math\n\ndef peace(x):\n    return math.sqrt(x)\n\nprint(peace(4))\n```"
+        answer = code if number % 3 == 0 else "Peace is when people do not fight."
         made.append(orjson.dumps({"id": number, "prompt": "Elucidate the concept of peace.", "response": answer}))
     return made
 
