@@ -81,6 +81,25 @@ def score_intents(conversation: Conversation, *, scan: PromptScan | None = None)
     return {name: round(value, 4) for name, value in values.items()}
 
 
+def score_distress(scan: PromptScan) -> float:
+    """`distress` alone, as `score_intents` gives it: every answer is judged with it, so it is read without the rest."""
+    intent = _distress()
+    found = [(part, _evidence(intent, part.hits)) for part in scan.user if not intent.evidence.keys().isdisjoint(part.hits)]
+    if not found:
+        return 0.0
+    newest = scan.user[-1].turn.index
+    # An earlier turn carries over for ever (`turns: 0`), the newest counts whole.
+    return round(max(value if part.turn.index == newest else value * intent.carry for part, value in found), 4)
+
+
+@cache
+def _distress() -> _Intent:
+    (intent,) = [intent for intent in _intents() if intent.name == "distress"]
+    assert not intent.turns
+    assert not intent.system
+    return intent
+
+
 def _ages(conversation: Conversation) -> dict[int, int]:
     """Message index of each user turn -> how many user turns came after it."""
     indices = [turn.index for turn in conversation.turns if turn.role == "user"]

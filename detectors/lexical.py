@@ -75,12 +75,12 @@ def find_triggers(
     """
     scan = scan or scan_prompt(conversation)
     spans: list[Span] = []
-    for part in scan.parts:
-        if part.turn.role == "user":
-            spans.extend(_spans(part))
-            if custom.words or custom.patterns:
-                spans.extend(_custom_spans(part, custom))
-    spans.sort(key=lambda span: (span.message, span.start, span.end, span.name))
+    for part in scan.user:
+        spans.extend(_spans(part))
+        if custom.words or custom.patterns:
+            spans.extend(_custom_spans(part, custom))
+    if len(spans) > 1:
+        spans.sort(key=lambda span: (span.message, span.start, span.end, span.name))
     return tuple(spans)
 
 
@@ -104,6 +104,8 @@ def _product_stop() -> frozenset[str]:
 
 def _spans(part: Part) -> list[Span]:
     names = trigger_names()
+    if part.hits.keys().isdisjoint(names) and not part.raw:
+        return []
     index = part.turn.index
     spans = [
         Span(name, index, *part.to_original(hit))

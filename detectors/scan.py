@@ -1,7 +1,10 @@
-"""Reads the prompt once: folds every turn, runs one word automaton and one pattern set over it, and combines what they hit.
+"""Reads the prompt: folds every turn, runs one word automaton and a few pattern sets over it, and combines what they hit.
 
 Owns the compiled tables of `lexicons/prompt_*.yaml` and PromptScan, which triggers and intents share.
 One rule: each character is read a fixed number of times; spans are computed only for what fired.
+
+Every request needs the triggers and the distress of its user turns, and few answers need more. So user turns are read at
+once, for those features alone (five of eight thousand words), and everything else when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ from functools import cache
 from typing import Any
 
 import ahocorasick
-import numpy as np
 import re2
 
 from core.types import Conversation, Turn
@@ -45,27 +47,46 @@ class Part:
         return self.base + start, self.base + end
 
 
-@dataclass(frozen=True, slots=True)
-class PromptScan:
-    """All parts read of a conversation's system and user turns, in order. `scanned`: their characters."""
+#: A turn, where a piece of it begins, and the piece.
+_Piece = tuple[Turn, int, str]
 
-    parts: tuple[Part, ...]
-    scanned: int
+
+class PromptScan:
+    """What was read of a conversation's system and user turns, in order. `scanned`: characters, of both.
+
+    `user`: the parts of user turns, with the features that triggers and distress are made of."""
+
+    __slots__ = ("_parts", "_pieces", "scanned", "user")
+
+    def __init__(self, pieces: list[_Piece], scanned: int) -> None:
+        self._pieces = pieces
+        self._parts: tuple[Part, ...] | None = None
+        self.scanned = scanned
+        tables = compiled_for_triggers()
+        self.user = tuple([_read(tables, *piece) for piece in pieces if piece[0].role == "user"])
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts with all features, read on first use."""
+        if self._parts is None:
+            tables = compiled()
+            self._parts = tuple([_read(tables, *piece) for piece in self._pieces])
+        return self._parts
 
 
 def scan_prompt(conversation: Conversation) -> PromptScan:
     """Read the system and user turns of a conversation. Assistant turns, tool results and tool descriptions are no sources."""
-    parts: list[Part] = []
+    pieces: list[_Piece] = []
     left = TOTAL_CHARS
     system = [turn for turn in conversation.turns if turn.role == "system"]
     for turn in (*system, *reversed(conversation.user_turns)):
         if left <= 0:
             break
-        pieces = _cut(turn.text)
-        left -= sum(len(text) for _, text in pieces)
-        parts.extend(_read(turn, base, text) for base, text in pieces)
-    parts.sort(key=lambda part: (part.turn.index, part.base))
-    return PromptScan(tuple(parts), TOTAL_CHARS - left)
+        for base, text in _cut(turn.text):
+            pieces.append((turn, base, text))
+            left -= len(text)
+    pieces.sort(key=lambda piece: (piece[0].index, piece[1]))
+    return PromptScan(pieces, TOTAL_CHARS - left)
 
 
 def _cut(text: str) -> list[tuple[int, str]]:
@@ -74,18 +95,20 @@ def _cut(text: str) -> list[tuple[int, str]]:
     return [(0, text[:HEAD_CHARS]), (len(text) - TAIL_CHARS, text[-TAIL_CHARS:])]
 
 
-def _read(turn: Turn, base: int, text: str) -> Part:
+def _read(tables: Tables, turn: Turn, base: int, text: str) -> Part:
     folded = fold(text)
-    tables = compiled()
     hits = tables.words.find(folded.text)
-    tables.chars.find(folded.text, hits)
+    # Encoded once for all sets: each would do it again.
+    data = folded.text.encode()
+    tables.chars.find(folded.text, hits, data)
     for rule in tables.gates:
         rule.apply(folded.text, hits)
-    tables.patterns.find(folded.text, hits)
+    tables.patterns.find(folded.text, hits, data)
     for rule in tables.rules:
         rule.apply(folded.text, hits)
     raw: Hits = {}
-    tables.raw.find(text, raw)
+    if "num" in hits:  # every raw pattern holds a digit
+        tables.raw.find(text, raw)
     return Part(turn, base, folded, hits, raw)
 
 
@@ -146,10 +169,11 @@ class Words:
                     _add(hits, text, last, *feature)
             return hits
         encoded = text.encode()
-        # Character number of each byte: the number of bytes so far that begin one.
-        numbers = np.cumsum((np.frombuffer(encoded, np.uint8) & 0xC0) != 0x80)
+        place, done = -1, 0
         for last, features in self._automaton.iter(encoded.decode("latin-1")):
-            place = int(numbers[last]) - 1
+            # Keys end where characters end, and matches come in the order of their ends: count on from the one before.
+            place += len(encoded[done : last + 1].decode())
+            done = last + 1
             for feature in features:
                 _add(hits, text, place, *feature)
         return hits
@@ -218,11 +242,15 @@ class Patterns:
         for group in self._groups.values():
             group.finish()
 
-    def find(self, text: str, hits: Hits) -> None:
-        """Add the hits in `text` of every pattern without a gate, or whose gate is open."""
+    def find(self, text: str, hits: Hits, data: bytes | None = None) -> None:
+        """Add the hits in `text` of every pattern without a gate, or whose gate is open. `data`: the text in UTF-8, where it
+        is at hand."""
+        names = hits.keys()
+        if data is None:
+            text, data = _encoded(text)
         for gate, group in self._groups.items():
-            if not gate or not hits.keys().isdisjoint(gate):
-                group.find(text, hits)
+            if not gate or not names.isdisjoint(gate):
+                group.find(text, data, hits)
 
 
 class _Group:
@@ -244,14 +272,19 @@ class _Group:
     def finish(self) -> None:
         self._set.Compile()
 
-    def find(self, text: str, hits: Hits) -> None:
-        try:
-            matches = self._set.Match(text)
-        except UnicodeEncodeError:  # a lone surrogate; one character in its place keeps every span
-            text = text.encode("utf-8", "replace").decode()
-            matches = self._set.Match(text)
-        for number in sorted(matches or ()):
-            _collect(text, hits, *self._patterns[number])
+    def find(self, text: str, data: bytes, hits: Hits) -> None:
+        matches = self._set.Match(data)
+        if matches:
+            for number in sorted(matches):
+                _collect(text, hits, *self._patterns[number])
+
+
+def _encoded(text: str) -> tuple[str, bytes]:
+    try:
+        return text, text.encode()
+    except UnicodeEncodeError:  # a lone surrogate; one character in its place keeps every span
+        data = text.encode("utf-8", "replace")
+        return data.decode(), data
 
 
 def _collect(text: str, hits: Hits, pattern: Pattern, compiled_pattern: Any, group: int) -> None:
@@ -295,19 +328,53 @@ class Tables:
 @cache
 def compiled() -> Tables:
     """The tables of all `lexicons/prompt_*.yaml`, compiled once (about 0.2 s; `warm` does it before the first request)."""
+    return _compile(None)
+
+
+@cache
+def compiled_for_triggers() -> Tables:
+    """The part of the tables that triggers and distress come from: they find the same, and nothing else."""
+    rules = load_table("prompt_rules")
+    distress = rules["intents"]["distress"]
+    assert not distress["system"], "distress is read from user turns only"
+    return _compile(_sources({*rules["triggers"], *distress["evidence"], *distress["dampers"], "num"}))
+
+
+def _sources(features: set[str]) -> frozenset[str]:
+    """The features, and all from which rules and gates derive them."""
+    rules = load_table("prompt_rules")
+    derived = [_rule(spec) for spec in (*rules["gates"], *rules["rules"])]
+    while True:
+        more = {name for r in derived if r.name in features for name in (*r.first, *r.second, *r.needs, *r.unless)}
+        more |= {gate for spec in rules["patterns"] if spec["feature"] in features for gate in spec.get("gate", ())}
+        if more <= features:
+            return frozenset(features)
+        features |= more
+
+
+def _compile(wanted: frozenset[str] | None) -> Tables:
+    """The tables of some features, None = all."""
     rules = load_table("prompt_rules")
     entries: dict[str, list[str]] = {}
     for name in table_names("prompt_"):
         for feature, words in load_table(name).get("words", {}).items():
-            entries.setdefault(feature, []).extend(_spellings(words))
+            if wanted is None or feature in wanted:
+                entries.setdefault(feature, []).extend(_spellings(words))
     fragments = _expand_fragments(rules["fragments"])
+
+    def patterns(specs: Iterable[Mapping[str, Any]]) -> Patterns:
+        return Patterns([_pattern(spec, fragments) for spec in specs if wanted is None or spec["feature"] in wanted])
+
+    def derived(specs: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
+        return tuple(_rule(spec) for spec in specs if wanted is None or spec["name"] in wanted)
+
     return Tables(
         Words(entries),
-        Patterns([Pattern(feature, source, marks=True) for feature, source in _CHAR_GATES.items()]),
-        Patterns([_pattern(spec, fragments) for spec in rules["patterns"]]),
-        Patterns([_pattern(spec, fragments) for spec in rules["raw_patterns"]]),
-        tuple(_rule(spec) for spec in rules["gates"]),
-        tuple(_rule(spec) for spec in rules["rules"]),
+        patterns({"feature": feature, "source": source, "marks": True} for feature, source in _CHAR_GATES.items()),
+        patterns(rules["patterns"]),
+        patterns(rules["raw_patterns"]),
+        derived(rules["gates"]),
+        derived(rules["rules"]),
     )
 
 

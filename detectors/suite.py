@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from core.types import EARLY_MODES, MODES, Conversation, Mode, Reply, Scores, Span, TriggerSpec, Turn
-from detectors.case import Case, Judged
+from detectors.case import CLEAR, Case, Judged
 from detectors.combine import JUDGES, READS, REQUIRES
-from detectors.intents import INTENTS, score_intents
+from detectors.intents import INTENTS, score_distress, score_intents
 from detectors.lexical import compile_triggers, find_triggers, fired_by_score
 from detectors.onnx import PromptModel, ReplyModel
 from detectors.phrases import lexicon
@@ -24,43 +24,66 @@ from detectors.toolcheck import ToolChecker
 
 #: Scores of a prompt that the trained model gives.
 LEARNED = frozenset({"asks_code", "harm"})
+_NONE: frozenset[str] = frozenset()
+_PRESENT: Mapping[Mode, str] = {mode: f"{mode}.present" for mode in MODES}
 _SURROGATES = re.compile("[\ud800-\udfff]")
 PROMPT_SCORES = frozenset(INTENTS) | LEARNED
 
 
 class LateValues(Mapping[str, float]):
-    """Values of which some are only computed when one of them is read; `learn` then puts them into `known`, or leaves them out.
+    """Values of which some are only computed when one of them is read: by words, then by the trained model.
 
-    The same whoever reads first, and in whichever thread: computing twice gives the same."""
+    A step puts its values into `known`, or leaves them out. The same whoever reads first, and in whichever thread: computing
+    twice gives the same. `lost`: names were there until reading them crashed."""
 
-    __slots__ = ("_known", "_late", "_learn")
+    __slots__ = ("_by_model", "_by_words", "_known", "_model", "_words", "lost")
 
-    def __init__(self, known: dict[str, float], late: frozenset[str], learn: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        known: dict[str, float],
+        words: frozenset[str],
+        by_words: Callable[[], bool],
+        model: frozenset[str],
+        by_model: Callable[[], None],
+    ) -> None:
+        """`words`, `model`: names that each step gives. `by_words`: False when it crashed."""
         self._known = known
-        self._late = late
-        self._learn = learn
+        self._words = words
+        self._by_words = by_words
+        self._model = model
+        self._by_model = by_model
+        self.lost = False
 
-    def _settle(self) -> dict[str, float]:
-        if self._late:
-            self._learn()
-            self._late = frozenset()
+    def _settle(self, name: object) -> dict[str, float]:
+        if name in self._words or (self._words and name in self._model):
+            self.lost = not self._by_words()
+            self._words = frozenset()
+        if name in self._model:
+            self._by_model()
+            self._model = frozenset()
+        return self._known
+
+    def _settle_all(self) -> dict[str, float]:
+        for names in (self._words, self._model):
+            for name in names:
+                self._settle(name)
         return self._known
 
     def __getitem__(self, name: str) -> float:
-        return (self._settle() if name in self._late else self._known)[name]
+        return self._settle(name)[name]
 
     def get(self, name: str, default: Any = None) -> Any:  # Mapping's own goes by way of an exception
-        return (self._settle() if name in self._late else self._known).get(name, default)
+        return self._settle(name).get(name, default)
 
     def __contains__(self, name: object) -> bool:
-        # What words alone already say is there in any case; only its value may still grow.
-        return name in self._known or (name in self._late and name in self._settle())
+        # What words give is there in any case; only its value is not known yet.
+        return name in self._known or name in self._words or (name in self._model and name in self._settle(name))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._settle())
+        return iter(self._settle_all())
 
     def __len__(self) -> int:
-        return len(self._settle())
+        return len(self._settle_all())
 
 
 class Suite:
@@ -75,12 +98,16 @@ class Suite:
         wanted = PROMPT_SCORES | frozenset(MODES) if needs is None else needs | {spec.score for spec in triggers}
         self.modes: tuple[Mode, ...] = tuple(mode for mode in MODES if mode in wanted or f"{mode}.present" in wanted)
         asked = wanted & PROMPT_SCORES
+        self._early_modes = tuple(mode for mode in self.modes if mode in EARLY_MODES)
         self.asked: frozenset[str] = asked.union(*(READS[mode] for mode in self.modes))
+        self._by_words = self.asked & frozenset(INTENTS)
+        self._late_words = self._by_words - {"distress"}
+        self._learned = self.asked & LEARNED
         self.failures: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._triggers = compile_triggers(tuple(triggers))
         self._checker = ToolChecker()
-        self._prompt_model = PromptModel() if self.asked & LEARNED else None
+        self._prompt_model = PromptModel() if self._learned else None
         self._reply_model = ReplyModel() if "refusal" in self.modes else None
 
     def warm(self) -> None:
@@ -96,16 +123,26 @@ class Suite:
 
     def score_prompt(self, conversation: Conversation) -> Scores:
         """Prompt scores and trigger spans. Never raises."""
-        values: dict[str, float] = {}
-        missing: set[str] = set()
         scan = self._scan(conversation)
+        values: dict[str, float] = {}
+        late, missing = self._late_words, _NONE
         if scan is None:
-            missing.update(self.asked)
+            late, missing = _NONE, self.asked
+        elif not self._add_distress(scan, values):
+            late, missing = _NONE, self._by_words
+        model = self._learned
+        if late or model:
+            asked: Mapping[str, float] = LateValues(
+                values,
+                late,
+                lambda: self._add_intents(conversation, scan, values),
+                model,
+                lambda: self._add_learned(conversation, values),
+            )
         else:
-            self._add_intents(conversation, scan, values, missing)
-        asked = self._with_learned(conversation, values)
+            asked = values
         spans = self._find_triggers(conversation, scan, asked) if scan is not None else ()
-        return Scores(asked, spans, frozenset(missing - values.keys()), scan.scanned if scan is not None else 0)
+        return Scores(asked, spans, missing, scan.scanned if scan is not None else 0)
 
     def _scan(self, conversation: Conversation) -> PromptScan | None:
         try:
@@ -114,35 +151,41 @@ class Suite:
             self._failed("scan")
             return None
 
-    def _add_intents(self, conversation: Conversation, scan: PromptScan, values: dict[str, float], missing: set[str]) -> None:
-        wanted = self.asked & frozenset(INTENTS)
+    def _add_distress(self, scan: PromptScan, values: dict[str, float]) -> bool:
+        if "distress" in self.asked:
+            try:
+                values["distress"] = score_distress(scan)
+            except Exception:
+                self._failed("intents")
+                return False
+        return True
+
+    def _add_intents(self, conversation: Conversation, scan: PromptScan | None, values: dict[str, float]) -> bool:
+        """The intents by words, when the first of them is read; whether they could be computed."""
         try:
             intents = score_intents(conversation, scan=scan)
-            values.update((name, value) for name, value in intents.items() if name in wanted)
+            values.update((name, intents[name]) for name in self._late_words)
         except Exception:
             self._failed("intents")
-            missing.update(wanted)
+            return False
+        return True
 
-    def _with_learned(self, conversation: Conversation, values: dict[str, float]) -> Mapping[str, float]:
-        """The values with those of the trained model, which runs when one of them is first read: most answers need none.
+    def _add_learned(self, conversation: Conversation, values: dict[str, float]) -> None:
+        """The values of the trained model, when the first of them is read: most answers need none.
 
         `harm` is the model's alone; `asks_code` is what words or model are sure of."""
         model = self._prompt_model
         if model is None:
-            return values
-
-        def learn() -> None:
-            try:
-                learned = model.score_prompt(conversation).values
-            except Exception:
-                self._failed(model.name)
-                return
-            if "harm" in self.asked and "harm" in learned:
-                values["harm"] = learned["harm"]
-            if "asks_code" in self.asked and "asks_code" in learned:
-                values["asks_code"] = either(values.get("asks_code", 0.0), learned["asks_code"])
-
-        return LateValues(values, self.asked & LEARNED, learn)
+            return
+        try:
+            learned = model.score_prompt(conversation).values
+        except Exception:
+            self._failed(model.name)
+            return
+        if "harm" in self.asked and "harm" in learned:
+            values["harm"] = learned["harm"]
+        if "asks_code" in self.asked and "asks_code" in learned:
+            values["asks_code"] = either(values.get("asks_code", 0.0), learned["asks_code"])
 
     def _find_triggers(self, conversation: Conversation, scan: PromptScan, values: Mapping[str, float]) -> tuple[Span, ...]:
         try:
@@ -156,19 +199,34 @@ class Suite:
 
     def score_reply(self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True) -> Scores:
         """Mode scores and evidence of one reply. `final=False`: a prefix; only EARLY_MODES are judged. Never raises."""
-        modes = self.modes if final else tuple(mode for mode in self.modes if mode in EARLY_MODES)
+        modes = self.modes if final else self._early_modes
         case = Case(conversation, prompt, _encodable(reply), self._checker, final, self._refusal)
+        scores = self._score_reply(modes, case)
+        if isinstance(prompt.values, LateValues) and prompt.values.lost:
+            # A score that was promised is missing after all: what needs it is missing, too.
+            scores = self._score_reply(modes, case)
+        return scores
+
+    def _score_reply(self, modes: tuple[Mode, ...], case: Case) -> Scores:
         values: dict[str, float] = {}
         missing: set[str] = set()
-        spans: list[Span] = []
+        spans: tuple[Span, ...] = ()
+        known = case.prompt.values
         for mode in modes:
-            judged = self._judge(mode, case) if all(name in prompt.values for name in REQUIRES[mode]) else None
+            for name in REQUIRES[mode]:
+                if name not in known:
+                    judged = None
+                    break
+            else:
+                judged = self._judge(mode, case)
             if judged is None:
                 missing |= {mode, f"{mode}.present"}
-                continue
-            values[mode], values[f"{mode}.present"] = _probability(judged.score), _probability(judged.present)
-            spans.extend(judged.spans)
-        return Scores(values, tuple(spans), frozenset(missing), self._scanned(case))
+            elif judged is CLEAR:
+                values[mode] = values[_PRESENT[mode]] = 0.0
+            else:
+                values[mode], values[_PRESENT[mode]] = _probability(judged.score), _probability(judged.present)
+                spans += judged.spans
+        return Scores(values, spans, frozenset(missing) if missing else _NONE, self._scanned(case))
 
     def _judge(self, mode: Mode, case: Case) -> Judged | None:
         try:

@@ -13,6 +13,8 @@ from policies.schema import Policy
 #: A prompt known to be more harmful than this is never asked again by any policy that sets no limit of its own: a changed
 #: prompt can weaken a justified answer. Unknown harm stops retries of refusals only.
 HARM_CEILING: Final = 0.8
+#: The same where the answer also refuses: the refusal may be justified, so the prompt must be known to be about benign.
+REFUSED_CEILING: Final = 0.3
 
 
 def against_policy(policy: Policy, hold: Hold, conversation: Conversation) -> str:
@@ -38,7 +40,7 @@ def against_harm(policy: Policy, conversation: Conversation, prompt: Scores, *, 
         return "harm unknown"
     if policy.mode == "refusal" and policy.harm_at_most is None:
         return "no harm gate"
-    limit = HARM_CEILING if policy.harm_at_most is None else policy.harm_at_most
+    limit = (REFUSED_CEILING if refused else HARM_CEILING) if policy.harm_at_most is None else policy.harm_at_most
     if cleared:
         limit = min(limit, HARM_CEILING)
     return "harm" if harm is not None and harm > limit else ""

@@ -50,7 +50,7 @@ class Moderator:
                 return read_answer(await _bounded(response), len(texts))
         except TimeoutError:
             return "timeout"
-        except (aiohttp.ClientError, OSError, ValueError):
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError):  # RuntimeError: its snapshot was closed meanwhile
             return "error"
 
     async def close(self) -> None:

@@ -31,8 +31,13 @@ async def pass_through(
 ) -> int:
     """Forward a request and its answer; returns the status. `body`: where it was already read. Raises UpstreamError, or
     RequestTooLarge, only while nothing was sent; later failures break the connection off."""
-    content: Body = body if body is not None else await _request_body(request, max_bytes)
-    inflow = await upstream.open(UpstreamRequest(request.method, path, headers, content, credentials=credentials))
+    limited = _Limited(request, max_bytes)
+    content: Body = body if body is not None else await _request_body(request, limited)
+    try:
+        inflow = await upstream.open(UpstreamRequest(request.method, path, headers, content, credentials=credentials))
+    except UpstreamError as error:
+        # The body we broke off made the call fail.
+        raise limited.error if limited.over else error from None
     try:
         await _forward(request, reply, inflow)
     finally:
@@ -40,24 +45,40 @@ async def pass_through(
     return inflow.status
 
 
-async def _request_body(request: web.BaseRequest, max_bytes: int) -> Body:
+class _Limited:
+    """A request body that is streamed up, to its largest size. `over`: it was longer, and broken off."""
+
+    def __init__(self, request: web.BaseRequest, max_bytes: int) -> None:
+        self._request = request
+        self._max_bytes = max_bytes
+        self.over = False
+
+    @property
+    def error(self) -> RequestTooLarge:
+        return RequestTooLarge(f"the body is over {self._max_bytes} bytes")
+
+    def check(self, size: int) -> None:
+        """Raises RequestTooLarge."""
+        if size > self._max_bytes:
+            self.over = True
+            raise self.error
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._request.content.iter_any():
+            size += len(chunk)
+            self.check(size)
+            yield chunk
+
+
+async def _request_body(request: web.BaseRequest, limited: _Limited) -> Body:
     length = request.content_length
-    if length is not None and length > max_bytes:
-        raise RequestTooLarge(f"the body is over {max_bytes} bytes")
+    limited.check(length or 0)
     if not request.body_exists:
         return None if length is None else b""
     if length is not None and length <= WHOLE_BYTES:
         return await request.read()
-    return _limited(request, max_bytes)
-
-
-async def _limited(request: web.BaseRequest, max_bytes: int) -> AsyncIterator[bytes]:
-    size = 0
-    async for chunk in request.content.iter_any():
-        size += len(chunk)
-        if size > max_bytes:
-            raise RequestTooLarge(f"the body is over {max_bytes} bytes")
-        yield chunk
+    return limited.chunks()
 
 
 async def _forward(request: web.BaseRequest, reply: ClientReply, inflow: UpstreamReply) -> None:

@@ -161,17 +161,23 @@ class Gateway:
         if route.injects_key and not location.guarded and not snapshot.pass_rules.allow(request.method, location.path):
             raise NotFound("this endpoint may not be used with the configured key")
         began = perf_counter()
-        status = await pass_through(
-            request,
-            reply,
-            route.upstream,
-            target,
-            headers,
-            max_bytes=snapshot.settings.config.limits.body_bytes,
-            credentials=not snapshot.keys,
-            body=body,
-        )
-        self._on_pass(route.name, location.endpoint, status, perf_counter() - began)
+        status = 0
+        try:
+            status = await pass_through(
+                request,
+                reply,
+                route.upstream,
+                target,
+                headers,
+                max_bytes=snapshot.settings.config.limits.body_bytes,
+                credentials=not snapshot.keys,
+                body=body,
+            )
+        except GuardError as error:
+            status = error.status
+            raise
+        finally:
+            self._on_pass(route.name, location.endpoint, status, perf_counter() - began)
 
     async def _check(self, request: web.BaseRequest, reply: ClientReply) -> None:
         try:

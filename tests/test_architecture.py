@@ -284,7 +284,7 @@ def test_every_source_with_behaviour_has_its_test_file() -> None:
     missing = {
         source: mirror_of(source)
         for source in sources()
-        if has_behaviour(tree_of(source)) and not (ROOT / mirror_of(source)).is_file() and not tested_elsewhere(source)
+        if has_behaviour(tree_of(source)) and not (ROOT / mirror_of(source)).is_file() and not is_tested_elsewhere(source)
     }
     assert missing == {}
 
@@ -295,7 +295,7 @@ def test_what_is_tested_elsewhere_is_tested_there() -> None:
         assert (ROOT / test).is_file(), test
 
 
-def tested_elsewhere(source: str) -> bool:
+def is_tested_elsewhere(source: str) -> bool:
     return any(source == place or source.startswith(f"{place}/") for place in TESTED_ELSEWHERE)
 
 

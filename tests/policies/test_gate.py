@@ -32,6 +32,8 @@ def test_what_a_policy_itself_forbids() -> None:
         ("code", PLAIN, {}, True, "harm unknown"),
         ("code", PICTURE, {"harm": 0.1}, False, ""),
         ("code", PLAIN, {"harm": HARM_CEILING}, False, ""),
+        ("code", PLAIN, {"harm": 0.3}, True, ""),
+        ("code", PLAIN, {"harm": 0.31}, True, "harm"),
         ("code", PLAIN, {"harm": 0.9}, False, "harm"),
         ("code", PICTURE, {"harm": 0.9}, False, "harm"),
     ],

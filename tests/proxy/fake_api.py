@@ -34,6 +34,8 @@ async def until(holds: Callable[[], bool]) -> None:
 class FakeApi:
     """Answers chat completions with `answers` in turn (the last again and again), and moderations and deletions as told.
 
+    `delay_s`: before the answer to a moderation or deletion. `chunk_s`: before each word of a stream.
+
     `requests`: (method, path with query, headers, body) of everything that came."""
 
     answers: Sequence[str] = ()
@@ -41,6 +43,7 @@ class FakeApi:
     moderation_status: int = 200
     deletion_status: int = 200
     delay_s: float = 0.0
+    chunk_s: float = 0.0
     requests: list[tuple[str, str, dict[str, str], Any]] = field(default_factory=list)
     url: str = ""
     ids: str = "chatcmpl-{}"
@@ -57,6 +60,7 @@ class FakeApi:
             headers = {"Location": "/elsewhere"} if self.moderation_status == 307 else {}
             return web.json_response(self.moderation, status=self.moderation_status, headers=headers)
         if request.method == "DELETE":
+            await asyncio.sleep(self.delay_s)
             return web.json_response({"deleted": True}, status=self.deletion_status)
         number = sum(method == "POST" for method, *_ in self.requests)
         answer = self.answers[min(number, len(self.answers)) - 1]
@@ -69,6 +73,7 @@ class FakeApi:
         await stream.prepare(request)
         deltas: list[tuple[dict[str, Any], str | None]] = [({"content": word}, None) for word in answer.split(" ")]
         for delta, finish in [*deltas, ({}, "stop")]:
+            await asyncio.sleep(self.chunk_s)
             choice = {"index": 0, "delta": {k: f"{v} " for k, v in delta.items()}, "finish_reason": finish}
             chunk = {**head, "object": "chat.completion.chunk", "choices": [choice]}
             await stream.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")

@@ -75,6 +75,14 @@ async def test_nothing_else_is_ever_deleted(policy: Any, fields: dict[str, Any],
         assert client.metric("chunkguard_deleted_responses_total") == []
 
 
+async def test_a_shutdown_waits_for_deletions_and_the_client_does_not() -> None:
+    async with FakeApi((REFUSAL, ADVICE), delay_s=0.2).serving() as api:
+        async with gateway({"policies": [SAFE]}, upstreams={"main": {"kind": "openai", "url": api.url}}) as client:
+            await client.ask(KILL, store=True)
+            assert client.metric("chunkguard_deleted_responses_total") == []
+        assert client.metric("chunkguard_deleted_responses_total") == ['{result="deleted",route="r"} 1.0']
+
+
 async def test_a_retry_that_lost_is_deleted() -> None:
     async with FakeApi((REFUSAL,)).serving() as api:
         async with gateway({"policies": [SAFE]}, upstreams={"main": {"kind": "openai", "url": api.url}}) as client:
@@ -114,11 +122,11 @@ class Slow:
     name = "main"
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.asked = 0
+        self.asked: list[UpstreamRequest] = []
         self.error = error
 
     async def open(self, request: UpstreamRequest) -> Any:
-        self.asked += 1
+        self.asked.append(request)
         if self.error is not None:
             raise self.error
         await asyncio.sleep(60)
@@ -160,4 +168,13 @@ async def test_an_upstream_that_never_answers_is_given_up(monkeypatch: pytest.Mo
 async def test_an_id_that_leads_elsewhere_is_not_used(identity: str) -> None:
     upstream = Slow()
     assert await delete(deletion(upstream, identity)) == "failed"
-    assert upstream.asked == 0
+    assert upstream.asked == []
+
+
+@pytest.mark.parametrize(("own", "change", "may"), [(True, "", True), (False, "", False), (True, "other", False)])
+async def test_client_credentials_go_where_those_of_the_attempt_went(own: bool, change: str, may: bool) -> None:
+    upstream = Slow(TimeoutError())
+    request = chat.parse_request(b'{"messages":[],"store":true}')
+    calls = AttemptCalls(request, b"", CHAT, [], "main", {"main": upstream, "other": upstream}, credentials=own)
+    await delete(Deletion("r", calls, Change(upstream=change), "a-1"))
+    assert [(one.method, one.credentials) for one in upstream.asked] == [("DELETE", may)]

@@ -207,6 +207,23 @@ async def test_a_harmful_prompt_is_not_tried_again_whatever_an_endpoint_says() -
         assert api.requests == []
 
 
+async def test_nobody_is_asked_once_the_answer_is_on_its_way() -> None:
+    late = f"{'Ugress er planter som vokser der du ikke vil ha dem. ' * 6}I'm sorry, but I can't help with that."
+    async with FakeApi(moderation=BENIGN).serving() as api, FakeApi((late,), chunk_s=0.002).serving() as upstream:
+        _, record, _ = await ask_through(api, upstream, stream=True)
+        assert (record.verdict, record.moderation, record.hold) == ("suspect", "", "prefix")
+        assert api.requests == []
+
+
+async def test_an_endpoint_is_closed_with_its_configuration() -> None:
+    async with FakeApi(moderation=BENIGN).serving() as api, FakeApi((ADVICE,)).serving() as upstream:
+        _, _, client = await ask_through(api, upstream)
+        moderator = client.app.gateway.snapshot.routes["r"].moderator
+        assert moderator is not None
+        assert await moderator.ask(Conversation((Turn("user", "x", 0),))) == "error"
+        assert api.requests == []
+
+
 async def test_one_word_serves_all_attempts_and_the_first_answer_goes_out_where_none_is_better() -> None:
     async with FakeApi(moderation=BENIGN).serving() as api, FakeApi((REFUSAL,)).serving() as upstream:
         said, record, _ = await ask_through(api, upstream)
