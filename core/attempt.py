@@ -44,10 +44,12 @@ class ReplyBuilder:
 
     def reply(self, start: int = 0) -> Reply:
         """The choice so far, its text from character `start` on."""
-        calls = tuple(
-            ToolCall("".join(names), "".join(arguments), next((i for i in ids if i), ""))
-            for _, (names, arguments, ids) in sorted(self._tools.items())
-        )
+        calls: tuple[ToolCall, ...] = ()
+        if self._tools:
+            calls = tuple(
+                ToolCall("".join(names), "".join(arguments), next((i for i in ids if i), ""))
+                for _, (names, arguments, ids) in sorted(self._tools.items())
+            )
         return Reply(
             choice=self.choice,
             text=_joined(self._text)[start:],
@@ -132,7 +134,7 @@ class Attempt:
 
     def replies(self) -> tuple[Reply, ...]:
         """Every choice so far, in the order of their numbers."""
-        return tuple(self._builders[choice].reply() for choice in sorted(self._builders))
+        return tuple([self._builders[choice].reply() for choice in sorted(self._builders)])
 
     def window(self, context: int) -> tuple[Reply, ...]:
         """What no window has covered yet of every choice, with up to `context` characters before it; marks it covered.
@@ -168,6 +170,9 @@ class Attempt:
     def judged(self, verdict: Verdict, *, whole: bool) -> Verdict:
         """Take a verdict: those of windows add up, one over the whole answer stands alone. What is settled stays settled."""
         before = self.verdict
+        if not verdict.findings and (before is None or whole):
+            self.verdict = verdict
+            return verdict
         if before is not None and not whole:
             findings = before.findings + verdict.findings
             verdict = Verdict(findings, before.unchecked | verdict.unchecked, before.refused | verdict.refused)

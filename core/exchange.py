@@ -393,7 +393,7 @@ class Exchange:
     def _settle_for_best(self) -> None:
         """No more attempts will be made: send the best one. One still running goes out as its hold allows."""
         candidates = [a for a in self._attempts.values() if a.usable and not (a.action and a.action.probe)]
-        best = min(candidates, key=Attempt.rank, default=None)
+        best = candidates[0] if len(candidates) == 1 else min(candidates, key=Attempt.rank, default=None)
         if best is None:
             self._finish("failed", failure=self._attempts[1].failure or self._attempts[self._current].failure)
             return

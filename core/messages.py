@@ -6,12 +6,11 @@ Every event reaches `Exchange.receive(event, now)` with a monotonic clock readin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from core.types import Change, Failure, Outcome, Piece, Plan, Reply, Scores
+from core.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PromptScored:
     """The prompt was scored and the policies made their plan: the first event. `choices`: the `n` asked for."""
 
@@ -19,7 +18,7 @@ class PromptScored:
     choices: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpstreamStarted:
     """The head of an attempt's reply arrived."""
 
@@ -27,7 +26,7 @@ class UpstreamStarted:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpstreamChunk:
     """Bytes of an attempt's body arrived, already cut into pieces by wire."""
 
@@ -35,14 +34,14 @@ class UpstreamChunk:
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpstreamEnded:
     """The body of an attempt is complete."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpstreamFailed:
     """An attempt broke off, or the driver denied it (`budget`)."""
 
@@ -50,7 +49,7 @@ class UpstreamFailed:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResponseScored:
     """The detectors' answer to ScoreResponse `ticket`: one Scores a reply, in the order of its replies."""
 
@@ -58,14 +57,14 @@ class ResponseScored:
     scores: tuple[Scores, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HoldExpired:
     """The time a prefix may be held ran out."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientGone:
     """The client went away: stop everything, send nothing more."""
 
@@ -75,7 +74,7 @@ Event = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallUpstream:
     """Start attempt `attempt` with the client's request changed by `change`.
 
@@ -88,14 +87,14 @@ class CallUpstream:
     timeout_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CancelUpstream:
     """Close an attempt's connection and feed no more of its events."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScoreResponse:
     """Score these replies (one a choice) and feed ResponseScored with the same ticket. `final`: they are complete."""
 
@@ -105,7 +104,7 @@ class ScoreResponse:
     final: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartHoldTimer:
     """Feed HoldExpired(attempt) after this time, unless the exchange finished before."""
 
@@ -113,7 +112,7 @@ class StartHoldTimer:
     after_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Send:
     """Write these bytes of attempt `attempt` to the client, with its status and headers if nothing was written yet. Commits."""
 
@@ -121,7 +120,7 @@ class Send:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendRewritten:
     """Write the attempt's envelope with each choice's content replaced and logprobs dropped. `pieces`: its whole body."""
 
@@ -130,7 +129,7 @@ class SendRewritten:
     contents: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SendBlocked:
     """Write the attempt's envelope with no content and `finish_reason: content_filter`. `pieces`: what of its body is held."""
 
@@ -138,14 +137,14 @@ class SendBlocked:
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Relay:
     """From here on write the attempt's bytes as they come, and feed only UpstreamEnded or UpstreamFailed for it."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finish:
     """Nothing more will be sent. The last command of every exchange, exactly once."""
 

@@ -7,9 +7,11 @@ Variables carry the lower-case type name everywhere: conversation, reply, scores
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Any, Literal, Protocol
+
+from core.values import frozen
 
 Mode = Literal["rebuttal", "code", "tool_call", "refusal", "math", "analytic", "fiction", "extraction"]
 #: The eight modes, in the order of the mode table; boundaries are concatenated in this order.
@@ -24,7 +26,7 @@ MODERATED = "harm.moderated"
 RESPONSE = -1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """A named stretch of text: characters `[start, end)` of `Turn.text` of message `message`, or of `Reply.text` (RESPONSE)."""
 
@@ -34,7 +36,7 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tool:
     """A tool the request declares. `parameters`: its JSON Schema, None where none was given."""
 
@@ -42,7 +44,7 @@ class Tool:
     parameters: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolCall:
     """A complete tool call. `arguments` is the text as the model wrote it, which may not be JSON."""
 
@@ -51,7 +53,7 @@ class ToolCall:
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Turn:
     """One message of the prompt.
 
@@ -66,7 +68,7 @@ class Turn:
     tool_calls: tuple[ToolCall, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conversation:
     """What was asked: the request without its transport. Carries no header and no credential, ever.
 
@@ -87,11 +89,14 @@ class Conversation:
     @property
     def last_user(self) -> Turn | None:
         """The last user turn: the only one whose triggers act."""
-        return next((turn for turn in reversed(self.turns) if turn.role == "user"), None)
+        for turn in reversed(self.turns):
+            if turn.role == "user":
+                return turn
+        return None
 
     @property
     def user_turns(self) -> tuple[Turn, ...]:
-        return tuple(turn for turn in self.turns if turn.role == "user")
+        return tuple([turn for turn in self.turns if turn.role == "user"])
 
     @property
     def has_tool_result(self) -> bool:
@@ -102,7 +107,7 @@ class Conversation:
         return any(turn.media for turn in self.turns)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """What was answered, one choice of it. `finish_reason`: None while incomplete. `refusal`: the API's own refusal text.
 
@@ -118,7 +123,7 @@ class Reply:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scores:
     """What detectors say and all that policies read.
 
@@ -138,7 +143,7 @@ class Scores:
     scanned: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TriggerSpec:
     """A user-defined trigger: any keyword, or any RE2 pattern, or a prompt-side score of at least `at_least`."""
 
@@ -157,7 +162,7 @@ class Level(IntEnum):
     MISROUTED = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One policy's judgement of one choice. `acting`: the policy enforces, so this finding may change the answer.
 
@@ -173,7 +178,7 @@ class Finding:
     cleared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """All findings above CLEAR over all choices. `unchecked`: policies that could not judge. `refused`: they fail closed."""
 
@@ -183,15 +188,15 @@ class Verdict:
 
     @property
     def level(self) -> Level:
-        return max((finding.level for finding in self.findings), default=Level.CLEAR)
+        return max([finding.level for finding in self.findings], default=Level.CLEAR) if self.findings else Level.CLEAR
 
     @property
     def acting(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.acting)
+        return tuple([finding for finding in self.findings if finding.acting]) if self.findings else ()
 
     @property
     def acting_level(self) -> Level:
-        return max((finding.level for finding in self.acting), default=Level.CLEAR)
+        return max([finding.level for finding in self.acting], default=Level.CLEAR) if self.findings else Level.CLEAR
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -209,7 +214,7 @@ class HoldKind(IntEnum):
     ALL = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hold:
     """`chars`: of PREFIX its length, of WINDOW its size. `context`: characters before a window scored again with it
     (at most `chars`). `timeout_ms`: PREFIX only, 0 = none. Lengths count the characters of one choice's text."""
@@ -230,7 +235,7 @@ class ActionKind(IntEnum):
     BLOCK = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Edit:
     """Replace characters `[start, end)` of `Turn.text` of message `message` by `text`. Edits of a message do not overlap."""
 
@@ -243,7 +248,7 @@ class Edit:
 Placement = Literal["system_append", "system_after_history", "last_user_prefix"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Boundary:
     """A boundary prompt and where it goes."""
 
@@ -251,7 +256,7 @@ class Boundary:
     placement: Placement
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """How an attempt's request differs from the client's. The empty change leaves the client's bytes untouched.
 
@@ -269,7 +274,7 @@ class Change:
         return not (self.boundaries or self.edits or self.upstream or self.model)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Action:
     """What to do next. RETRY and FALLBACK carry the change of the next attempt.
 
@@ -283,7 +288,7 @@ class Action:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Budgets:
     """`attempts`: upstream calls in all, the first included. `added_ms`, `added_tokens`: what all retries may add together."""
 
@@ -292,7 +297,7 @@ class Budgets:
     added_tokens: int = 8_192
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """Where an exchange stands when an action is chosen. `added_ms`, `added_tokens`: spent by retries so far.
     `taken`: actions that led to attempts, in order."""
@@ -343,7 +348,7 @@ class Plan(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """Tokens as the upstream reported them, or `estimated` where it was cancelled before it did."""
 
@@ -352,7 +357,7 @@ class Usage:
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolDelta:
     """A fragment of tool call `index` of a choice."""
 
@@ -362,7 +367,7 @@ class ToolDelta:
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delta:
     """What one chunk adds to one choice."""
 
@@ -374,7 +379,7 @@ class Delta:
     finish_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Piece:
     """The smallest thing that is sent or held: raw bytes of the reply (one SSE event, or a whole JSON body) and what they say.
 
@@ -388,7 +393,7 @@ class Piece:
 FailureKind = Literal["unavailable", "timeout", "protocol", "rejected", "budget", "cancelled"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why an attempt has no complete answer. `budget`: the retry was denied or ran out of it."""
 
@@ -397,7 +402,7 @@ class Failure:
     status: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AttemptSummary:
     """One attempt as records and metrics see it. `verdict`: None where it was never judged."""
 
@@ -413,7 +418,7 @@ class AttemptSummary:
 OutcomeKind = Literal["answered", "relayed", "failed", "blocked", "unavailable", "client_gone"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """How an exchange ended.
 

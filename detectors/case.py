@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 from core.types import RESPONSE, Conversation, Mode, Reply, Scores, Span
+from core.values import frozen
 from detectors.arithmetic import Statement, find_statements
+from detectors.lazy import lazy
 from detectors.phrases import Hit, Phrases, prompt_cues
 from detectors.structural import Shape
 from detectors.toolcheck import ToolChecker
@@ -19,7 +20,7 @@ from detectors.toolcheck import ToolChecker
 SUSPECT_CAP = 0.65
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judged:
     """One mode: probability misrouted, probability present, and why."""
 
@@ -45,30 +46,32 @@ class Case:
     final: bool = True
     model: Callable[[Reply], float | None] | None = None
 
-    @cached_property
+    @lazy
     def phrases(self) -> Phrases:
         return Phrases(self.reply.text)
 
-    @cached_property
+    @lazy
     def shape(self) -> Shape:
         return Shape(self.reply.text, self.phrases.start)
 
-    @cached_property
+    @lazy
     def cues(self) -> frozenset[str]:
         return prompt_cues(self.conversation)
 
-    @cached_property
+    @lazy
     def user_text(self) -> str:
         user = self.conversation.last_user
         return user.text if user is not None else ""
 
-    @cached_property
+    @lazy
     def triggers(self) -> frozenset[str]:
         """Names of the triggers that act: those of the last user turn."""
         user = self.conversation.last_user
-        return frozenset(span.name for span in self.prompt.spans if user is not None and span.message == user.index)
+        if user is None or not self.prompt.spans:
+            return frozenset()
+        return frozenset([span.name for span in self.prompt.spans if span.message == user.index])
 
-    @cached_property
+    @lazy
     def statements(self) -> tuple[Statement, ...]:
         return find_statements(self.user_text)
 

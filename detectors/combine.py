@@ -59,6 +59,8 @@ def judge_refusal(case: Case) -> Judged:
         return Judged(_harm_gate(case, 0.98), 0.99)
     lexical, spans = _refusal_phrases(case)
     present = _with_model(lexical, _learned(case, lexical))
+    if not present:
+        return CLEAR
     if present < 0.05:
         return Judged(present, present)
     return Judged(_harm_gate(case, present * _refusal_licence(case)), present, spans)
@@ -66,6 +68,8 @@ def judge_refusal(case: Case) -> Judged:
 
 def _refusal_phrases(case: Case) -> tuple[float, tuple[Span, ...]]:
     phrases = case.phrases
+    if phrases.silent:
+        return 0.0, ()
     hard, soft, accuse = phrases.hits("refusal.hard"), phrases.hits("refusal.soft"), phrases.hits("refusal.accuse")
     if not (hard or soft or accuse):
         return 0.0, ()
@@ -194,9 +198,10 @@ def _unlicensed(licence: float) -> float:
 
 def judge_tool_call(case: Case) -> Judged:
     conversation = case.conversation
+    calls = case.reply.tool_calls
     findings = [
         finding
-        for finding in case.checker.check(conversation.tools, case.reply.tool_calls)
+        for finding in (case.checker.check(conversation.tools, calls) if calls else ())
         if not (finding.problem == "undeclared" and conversation.hosted_tools)
     ]
     if findings:
@@ -210,7 +215,8 @@ def judge_tool_call(case: Case) -> Judged:
 def _written(case: Case) -> Judged:
     if case.conversation.structured or not case.reply.text:
         return CLEAR
-    findings = written_calls(case.body[:40_000], case.conversation.tools)
+    start = case.phrases.start
+    findings = written_calls(case.reply.text[start : start + 40_000], case.conversation.tools)
     if not findings:
         return CLEAR
     offered = "\n".join(turn.text[:20_000] for turn in case.conversation.turns if turn.role in ("system", "user"))
@@ -226,13 +232,13 @@ def _executed(case: Case) -> Judged:
     """Code that the answer pretends to have run: an output block or a claim, with nothing there to run it."""
     if not case.reply.text:
         return CLEAR
-    conversation = case.conversation
-    if conversation.has_tool_result or interpreter_declared(conversation) or "scope.interpreter" in case.cues:
-        return CLEAR
-    shape = case.shape
-    coded = bool(shape.of_kind("code")) or shape.loose_code is not None
+    # The shape is known by now; what licenses an execution is looked for where there is one.
+    conversation, shape = case.conversation, case.shape
+    coded = (bool(shape.blocks) and bool(shape.of_kind("code"))) or shape.loose_code is not None
     outputs, claim = shape.outputs, shape.claim if coded else None
     if not outputs and claim is None:
+        return CLEAR
+    if conversation.has_tool_result or interpreter_declared(conversation) or "scope.interpreter" in case.cues:
         return CLEAR
     asked = max(case.asks("asks_code"), case.asks("asks_tool"), 0.6 if "ask.tool" in case.cues else 0.0)
     kept = 1.0 if asked < 0.4 else 0.35

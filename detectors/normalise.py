@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from array import array
-from dataclasses import dataclass
 
 import re2
 
+from core.values import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Folded:
     """Folded text and its way back.
 

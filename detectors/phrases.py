@@ -7,7 +7,7 @@ span of `Reply.text`. Patterns are one re2.Set per script, literals one Aho-Cora
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import ahocorasick
 import re2
 
 from core.types import Conversation
+from detectors.lazy import Occurs
 from detectors.lexicons import load_table
 
 #: Characters of the visible answer that decide refusal, rebuttal and story openings.
@@ -37,11 +38,13 @@ _OPTION = re.compile(r"[A-D][.)、:：]\s*")
 _LEAD = "#*_>\"'“”‘’«»「『`-–— \t\r\n"
 
 # A named protagonist acting in the past tense, and scene setting, need the case of the original.
-_PROTAGONIST = re2.compile(
+_PROTAGONIST_PATTERN = (
     r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)? (?:had (?:always|never|just|been|lived|grown)|stood|sat|looked|walked|stared|gazed|"
     r"whispered|smiled|sighed|nodded|laughed|woke|wandered|ran|climbed|knelt|paused|frowned|shivered|clutched|grinned|"
     r"tugged|peered|leaned|felt (?:a|the|his|her)|could (?:see|hear|feel))\b"
 )
+_PROTAGONIST = re2.compile(_PROTAGONIST_PATTERN)
+_HAS_PROTAGONIST = Occurs(_PROTAGONIST_PATTERN)
 _PRONOUNS = re2.compile(r"(?i)\b(?:she|he|her|his|him|my grandmother|grandpa|grandma)\b")
 _THINK = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"))
 
@@ -102,9 +105,9 @@ class PatternSet:
         if self._groups:
             self._set.Compile()
 
-    def match(self, data: bytes) -> list[int]:
+    def match(self, data: bytes) -> Sequence[int]:
         """Ids of the patterns that occur in UTF-8 `data`."""
-        return list(self._set.Match(data) or ()) if self._groups else []
+        return (self._set.Match(data) or ()) if self._groups else ()
 
     def group(self, number: int) -> str:
         return self._groups[number]
@@ -128,7 +131,7 @@ class Lexicon:
         self.head = _by_script(groups, "head")
         self.prompt = _by_script(groups, "prompt")
         self.system = _by_script(groups, "system")
-        self.maybe = re2.compile("".join(load_table("response_refusal")["maybe"].split("\n")).replace("| ", "|"))
+        self.maybe = Occurs("".join(load_table("response_refusal")["maybe"].split("\n")).replace("| ", "|"))
         self.words = ahocorasick.Automaton()
         for group, entry in groups.items():
             for phrases in entry.get("words", {}).values():
@@ -136,6 +139,13 @@ class Lexicon:
                     key = lower(phrase)
                     self.words.add_word(key, (group, len(key), _UNSPACED.search(key) is None))
         self.words.make_automaton()
+        # Any literal of a group, without word borders: an automaton of bytes reads 20 times as fast as one of words.
+        self.suspects = Occurs(*_literals(groups["suspect.strong"]))
+
+
+def _literals(entry: Mapping[str, Any]) -> list[str]:
+    keys = {re.escape(lower(phrase)) for phrases in entry["words"].values() for phrase in phrases}
+    return ["|".join(sorted(keys))]
 
 
 def _by_script(groups: Mapping[str, Mapping[str, Any]], region: str) -> tuple[PatternSet, PatternSet, PatternSet]:
@@ -181,10 +191,12 @@ def lexicon() -> Lexicon:
 
 def _scan(sets: tuple[PatternSet, PatternSet, PatternSet], text: str) -> Iterable[tuple[PatternSet, int, bytes]]:
     data = text.encode("utf-8", "replace")
-    last = 2 if text.isascii() else 3
-    for patterns in sets[:last]:
-        for number in patterns.match(data):
-            yield patterns, number, data
+    english, latin, other = sets
+    found = [(english, number, data) for number in english.match(data)]
+    found += [(latin, number, data) for number in latin.match(data)]
+    if not text.isascii():
+        found += [(other, number, data) for number in other.match(data)]
+    return found
 
 
 class Phrases:
@@ -200,6 +212,7 @@ class Phrases:
         for patterns, number, data in _scan(lexicon().head, self._head):
             self._numbers.setdefault(patterns.group(number), []).append((patterns, number, data))
         self._whole: dict[str, list[Hit]] | None = None
+        self._read = 0
 
     @property
     def length(self) -> int:
@@ -209,8 +222,14 @@ class Phrases:
     @property
     def scanned(self) -> int:
         """Characters really read."""
-        whole = min(len(self.text), WHOLE_HEAD + WHOLE_TAIL)
-        return whole if self._whole is not None else min(len(self.text) - self.opening, HEAD_CHARS)
+        if self._whole is not None:
+            return min(len(self.text), WHOLE_HEAD + WHOLE_TAIL)
+        return max(self._read, min(len(self.text) - self.opening, HEAD_CHARS))
+
+    @property
+    def silent(self) -> bool:
+        """Whether no head group occurs at all."""
+        return not self._numbers
 
     def has(self, group: str) -> bool:
         """Whether a pattern of a head group occurs."""
@@ -219,16 +238,21 @@ class Phrases:
     @property
     def may_refuse(self) -> bool:
         """Whether the first 300 characters hold anything that every refusal has: a negation, an apology, a rule."""
-        return lexicon().maybe.search(self._head[:MAYBE_CHARS]) is not None
+        return lexicon().maybe(self._head[:MAYBE_CHARS].encode("utf-8", "replace"))
 
     def hits(self, group: str) -> tuple[Hit, ...]:
         """The first hit of every pattern of a head group, in order of place."""
-        if group not in self._numbers:
+        if not self._numbers or group not in self._numbers:
             return ()
         if group not in self._found:
             spans = (patterns.span(number, data) for patterns, number, data in self._numbers[group])
             self._found[group] = tuple(sorted(Hit(group, self.opening + s, self.opening + e) for s, e in spans))
         return self._found[group]
+
+    def suspects(self, chars: int) -> bool:
+        """Whether the first `chars` characters of the visible answer may hold a hit of `suspect.strong`."""
+        self._read = min(len(self.text), self.start + chars)
+        return lexicon().suspects(lower(self.text[self.start : self._read]).encode("utf-8", "replace"))
 
     def words(self, group: str) -> list[Hit]:
         """All hits of a literal group in the whole answer (its first 32,000 and last 8,000 characters)."""
@@ -244,8 +268,8 @@ class Phrases:
         head = self.text[self.start : self.start + 2 * HEAD_CHARS]
         strong, title, speech = self.hits("story.strong"), self.hits("story.title"), self.hits("story.speech")
         score = 0.6 * bool(strong) + 0.3 * bool(title) + 0.35 * bool(speech)
-        found = _PROTAGONIST.search(head)
         protagonist = None
+        found = _PROTAGONIST.search(head) if _HAS_PROTAGONIST(head.encode("utf-8", "replace")) else None
         if found is not None:
             protagonist = Hit("story.protagonist", self.start + found.start(), self.start + found.end())
             score += 0.35

@@ -12,12 +12,17 @@ import re
 from core.types import Span
 from detectors.arithmetic import contradicts
 from detectors.case import CLEAR, SUSPECT_CAP, Case, Judged, span_of, spans_of
+from detectors.lazy import Occurs
 from detectors.lexicons import load_table
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _NEGATION = re.compile(
     r"\b(?:did|was|were|is|are|has|have|had|does|do) (?:\w+ )?(?:not|never|no)\b|n't\b|\bnever\b"
     r"|不|没|不是|(?:^| )не |никогда|\bnicht\b|\bkein|\bne\b.{1,20}\bpas\b|\bnunca\b|\bnon\b|\bnão\b|ません|ない"
+)
+#: What every negation holds, read a hundred times as fast.
+_MAY_NEGATE = Occurs(
+    r"\bno(?:t|n)?\b|\bnever\b|n't\b|不|没|не |никогда|\bnicht\b|\bkein|\bpas\b|\bnunca\b|\bnão\b|ません|ない"
 )
 #: English questions whose premise an answer can deny, and openings that deny something else than it.
 _PREMISE = re.compile(
@@ -35,6 +40,8 @@ _VERDICT = re.compile(
 _SENTENCE = re.compile(r"[.!?](?:\s|$)|[。！？\n]")
 #: "I do not have feelings" denies nothing that the question said.
 _FIRST_PERSON = re.compile(r"\b(?:i|i'm|my|as an ai)\b")
+#: Characters of the answer in which doubt about the user's material is looked for.
+SUSPECT_CHARS = 2_500
 _EDGE = " \t\r\n.!?。！*_`\"'“”()[]:：-"
 
 
@@ -99,11 +106,16 @@ def _is_verdict(text: str) -> bool:
 def _negated_question(case: Case) -> tuple[int, int] | None:
     """The first sentence, where it repeats most content words of a short question, negated."""
     start = case.phrases.opening
-    if len(case.user_text) > 300 or case.conversation.tools or "ask.question" not in case.cues:
+    if len(case.user_text) > 300 or case.conversation.tools:
         return None
-    first = _SENTENCE.split(case.reply.text[start : start + 300], maxsplit=1)[0]
+    first = case.reply.text[start : start + 300]
+    end = _SENTENCE.search(first)
+    if end is not None:
+        first = first[: end.start()]
     sentence = first.lower()
-    if _NEGATION.search(sentence) is None:
+    if not _MAY_NEGATE(sentence.encode("utf-8", "replace")) or _NEGATION.search(sentence) is None:
+        return None
+    if "ask.question" not in case.cues:
         return None
     question = case.user_text.strip().lower()
     asked = set(_WORD.findall(question)) - _FUNCTION_WORDS
@@ -122,7 +134,9 @@ def _suspicion(case: Case) -> Judged:
     """Doubt about the user's own material. Only where there is some: a denial of a bare question is no suspicion."""
     if "user_material" not in case.triggers and len(case.user_text) < 300:
         return CLEAR
-    strong = [hit for hit in case.phrases.words("suspect.strong") if hit.start - case.phrases.start < 2_500]
+    if not case.phrases.suspects(SUSPECT_CHARS + 60):  # no wording is longer than 60
+        return CLEAR
+    strong = [hit for hit in case.phrases.words("suspect.strong") if hit.start - case.phrases.start < SUSPECT_CHARS]
     if not strong:
         return CLEAR
     weak = [hit for hit in case.phrases.words("suspect.weak") if hit.start - case.phrases.start < 1_000]

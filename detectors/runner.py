@@ -125,7 +125,7 @@ class Runner:
 
     async def score_prompt(self, conversation: Conversation) -> Scores:
         """What was asked. Everything missing when it was late, crashed or shed."""
-        chars = sum(len(turn.text) for turn in conversation.turns)
+        chars = sum([len(turn.text) for turn in conversation.turns])
         (scores,) = await self._run(lambda: (self._prompt(conversation),), chars, 1, PROMPT_NAMES)
         return scores
 
@@ -133,11 +133,11 @@ class Runner:
         self, conversation: Conversation, prompt: Scores, replies: Sequence[Reply], *, final: bool
     ) -> tuple[Scores, ...]:
         """What was answered, one Scores a reply, in order. A reply whose scoring crashes is missing alone."""
-        chars = sum(len(reply.text) + len(reply.reasoning) for reply in replies)
+        chars = sum([len(reply.text) + len(reply.reasoning) for reply in replies])
         asked = conversation.last_user
         chars += len(asked.text) if asked else 0
         return await self._run(
-            lambda: tuple(self._reply(conversation, prompt, reply, final) for reply in replies),
+            lambda: tuple([self._reply(conversation, prompt, reply, final) for reply in replies]),
             chars,
             len(replies),
             REPLY_NAMES,

@@ -20,6 +20,7 @@ import ahocorasick
 import re2
 
 from core.types import Conversation, Turn
+from core.values import frozen
 from detectors.lexicons import load_table, table_names
 from detectors.normalise import Folded, fold
 from detectors.rules import MAX_HITS, Hit, Hits, Rule
@@ -30,7 +31,7 @@ HEAD_CHARS, TAIL_CHARS = 24_000, 8_000
 TOTAL_CHARS = 96_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """A stretch of one turn that was read. `base`: where it begins in `Turn.text`. `hits`: feature -> spans in
     the folded text; `raw`: the same of the patterns that read the text as written, spans in `Turn.text[base:]`."""
@@ -163,31 +164,24 @@ class Words:
             return hits
         plain = folded.translate(_ASCII_WORDS) if folded.isascii() else _NO_WORD.sub(" ", folded)
         text = f" {plain} "
-        if text.isascii():
-            for last, features in self._automaton.iter(text):
-                for feature in features:
-                    _add(hits, text, last, *feature)
-            return hits
-        encoded = text.encode()
+        encoded = b"" if text.isascii() else text.encode()
         place, done = -1, 0
-        for last, features in self._automaton.iter(encoded.decode("latin-1")):
-            # Keys end where characters end, and matches come in the order of their ends: count on from the one before.
-            place += len(encoded[done : last + 1].decode())
-            done = last + 1
-            for feature in features:
-                _add(hits, text, place, *feature)
+        for last, features in self._automaton.iter(encoded.decode("latin-1") if encoded else text):
+            if encoded:
+                # Keys end where characters end, and matches come in the order of their ends: count on from the one before.
+                place += len(encoded[done : last + 1].decode())
+                done = last + 1
+            else:
+                place = last
+            for feature, back, trail, open_end in features:
+                end = place - trail
+                hit = (place - back, text.index(" ", end) - 1 if open_end else end)
+                found = hits.get(feature)
+                if found is None:
+                    hits[feature] = [hit]
+                elif len(found) < MAX_HITS:
+                    found.append(hit)
         return hits
-
-
-def _add(hits: Hits, text: str, last: int, feature: str, back: int, trail: int, open_end: bool) -> None:
-    """Add the hit whose key ends at character `last` of the padded `text`."""
-    found = hits.get(feature)
-    if found is None:
-        found = hits[feature] = []
-    elif len(found) >= MAX_HITS:
-        return
-    end = last - trail
-    found.append((last - back, text.index(" ", end) - 1 if open_end else end))
 
 
 def _key(word: str) -> tuple[str, int, int, bool]:

@@ -119,6 +119,7 @@ class Suite:
         for prompt, answer in _WARM:
             conversation = Conversation((Turn("system", "Only answer briefly.", 0), Turn("user", prompt, 1)))
             scores = self.score_prompt(conversation)
+            dict(scores.values)  # what is computed late, too
             self.score_reply(conversation, scores, Reply(text=answer))
 
     def score_prompt(self, conversation: Conversation) -> Scores:
@@ -264,6 +265,8 @@ def either(lexical: float, learned: float) -> float:
 
 def _encodable(reply: Reply) -> Reply:
     """The reply with lone surrogates, which JSON may carry and RE2 refuses, replaced one for one."""
+    if reply.text.isascii():
+        return reply
     try:
         reply.text.encode()
     except UnicodeEncodeError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import Any, Final
 
 from core.types import (
@@ -31,6 +30,7 @@ from core.types import (
     Step,
     Verdict,
 )
+from core.values import frozen
 from policies.boundaries import boundaries_of, join_boundaries
 from policies.gate import against_budget, against_harm, against_policy
 from policies.language import pick_language
@@ -42,7 +42,7 @@ from policies.schema import Policy, Rung
 Check = tuple[Mode, str, float, float, bool, bool, bool]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What a plan was made from: the route's policies in its order and by place, and this conversation's hits."""
 
@@ -61,7 +61,7 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RoutePlan:
     """A `core.types.Plan`, with the trace that explains it."""
 
@@ -144,8 +144,10 @@ class RoutePlan:
         After commit only a window can still withhold what has not left."""
         acting = verdict.acting
         if not acting:
+            if not verdict.unchecked:
+                return _OBSERVE
             missed = any(policy.enforcing and policy.name in verdict.unchecked for policy in self.facts.policies)
-            return Action(ActionKind.FLAG, reason="unchecked") if missed else Action(ActionKind.OBSERVE)
+            return Action(ActionKind.FLAG, reason="unchecked") if missed else _OBSERVE
         firing = {finding.policy: finding for finding in reversed(acting) if finding.level is Level.MISROUTED}
         if step.committed:
             ended = self._end(firing, "committed") if self.hold.kind is HoldKind.WINDOW else None
@@ -268,6 +270,7 @@ class RoutePlan:
 
 
 _CLEAR: Final = Verdict()
+_OBSERVE: Final = Action(ActionKind.OBSERVE)
 
 
 def _evidence(mode: Mode, scores: Scores) -> tuple[Span, ...]:

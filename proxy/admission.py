@@ -37,7 +37,7 @@ class RetryShare:
         if self.share > 0:
             self._tokens = min(QUIET_RETRIES, self._tokens + (now - self._at) * QUIET_RETRIES / WINDOW_S)
         self._at = now
-        if self._tokens < 1.0:
+        if self.share <= 0 or self._tokens < 1.0:
             self.denied += 1
             return False
         self._tokens -= 1.0

@@ -21,6 +21,7 @@ from aiohttp import web
 from proxy import config
 from proxy.admin import Admin
 from proxy.admission import RetryShare
+from proxy.check import Checker
 from proxy.config import Settings
 from proxy.deleter import Deleter
 from proxy.errors import ConfigError, Problem
@@ -32,6 +33,7 @@ from proxy.records import DecisionRecord, Seconds
 from proxy.server import BACKLOG, Gateway
 from proxy.snapshot import Snapshot, coverage_rows, prepare
 
+log = logging.getLogger("chunkguard")
 #: Seconds between looks at the configuration file.
 WATCH_S: Final = 2.0
 #: Seconds that requests under way have to end after a stop signal, and that an old snapshot stays open after a reload.
@@ -77,12 +79,16 @@ class App:
         self.observer = Observer(limits.observer_queue, self.metrics.shed)
         self.deleter = Deleter(self.metrics.deleted)
         guard = Guard(self.observer, RetryShare(limits.retry_share), self._sink, deleter=self.deleter)
-        self.gateway = Gateway(snapshot, guard, self._untouched)
+        self.gateway = Gateway(snapshot, guard, self._untouched, await asyncio.to_thread(Checker))
         self._tasks += [asyncio.create_task(self.observer.run()), asyncio.create_task(self.deleter.run())]
         if self._file is not None:
             self._tasks.append(asyncio.create_task(self._watch(self._file)))
-        self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen)
-        await self._listen_admin()
+        try:
+            self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen)
+            await self._listen_admin()
+        except BaseException:
+            await self.stop()
+            raise
         # Tables, models and modules live as long as the process: the collector need not walk them for every request.
         gc.collect()
         gc.freeze()
@@ -156,14 +162,22 @@ class App:
             before = self.gateway.swap(snapshot)
             self.gateway.guard.retry_share.share = settings.config.limits.retry_share
             self._configure(snapshot)
-            self._tasks.append(asyncio.create_task(_close_later(before)))
+            self._tasks.append(asyncio.create_task(self._close_later(before)))
             self._log.event("info", "reloaded", revision=snapshot.revision)
             return {"reloaded": True, "policy_revision": snapshot.revision}
+
+    async def _close_later(self, snapshot: Snapshot) -> None:
+        """Requests that began with an old snapshot still use it, however long they take; then the queues behind them."""
+        try:
+            await self.gateway.drained(snapshot)
+            await asyncio.sleep(DRAIN_S)
+        finally:
+            await snapshot.close()
 
     def _check_fixed(self, settings: Settings) -> None:
         problems = [
             Problem(settings.source, key, "cannot change while running; restart to change it")
-            for key in ("listen", "admin", "admin_key")
+            for key in ("listen", "admin", "admin_key", "log_level")
             if getattr(settings.config, key) != getattr(self.settings.config, key)
         ]
         if problems:
@@ -173,11 +187,19 @@ class App:
         seen = _stamp(file)
         while True:
             await asyncio.sleep(WATCH_S)
-            stamp = _stamp(file)
+            stamp = await asyncio.to_thread(_stamp, file)
             if stamp != seen and stamp is not None:
                 seen = stamp
-                with contextlib.suppress(ConfigError):
-                    await self.reload()
+                await self.reload_quietly()
+
+    async def reload_quietly(self) -> None:
+        """As `reload`, where nobody waits for the answer: the log says what came of it."""
+        try:
+            await self.reload()
+        except ConfigError:
+            pass  # logged
+        except Exception as error:
+            log.error("the configuration could not be read again", exc_info=error)
 
     def _configure(self, snapshot: Snapshot) -> None:
         policies = [policy for route in snapshot.routes.values() for policy in route.policies]
@@ -203,12 +225,6 @@ class App:
             self._on_record(record)
 
 
-async def _close_later(snapshot: Snapshot) -> None:
-    """Requests that began with an old snapshot still use it."""
-    await asyncio.sleep(DRAIN_S)
-    await snapshot.close()
-
-
 def _stamp(file: Path) -> tuple[int, int] | None:
     try:
         stat = os.stat(file)
@@ -222,14 +238,10 @@ async def serve(app: App, announce: Callable[[App], None]) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     await app.start()
-    reloads: set[asyncio.Task[Any]] = set()
-
-    async def reload() -> None:
-        with contextlib.suppress(ConfigError):
-            await app.reload()
+    reloads: set[asyncio.Task[None]] = set()
 
     def hangup() -> None:
-        task = loop.create_task(reload())
+        task = loop.create_task(app.reload_quietly())
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Final
@@ -43,14 +45,18 @@ from core.types import RESPONSE, Failure, HoldKind, Outcome, Piece, Plan, Reply,
 from detectors.runner import Runner
 from proxy.admission import RetryShare
 from proxy.attempts import AttemptCalls
-from proxy.errors import UpstreamError
+from proxy.errors import GuardError, UpstreamError
 from proxy.inflow import Inflow
 from proxy.moderation import Settling
 from proxy.observer import judge_copy
 from proxy.outflow import Outflow
 
+log = logging.getLogger("chunkguard")
 #: Events that may wait for a slow client before the upstream is no longer read.
 QUEUE_EVENTS: Final = 256
+
+
+_NEVER: Final = contextlib.nullcontext()
 
 
 class _KeepAlive:
@@ -98,7 +104,7 @@ class Driver:
     _exchange: Exchange = field(default_factory=Exchange)
     _live: dict[int, _Live] = field(default_factory=dict)
     _events: deque[Event] = field(default_factory=deque)
-    _queue: asyncio.Queue[Event | _KeepAlive] | None = None
+    _queue: asyncio.Queue[Event | _KeepAlive | Exception] | None = None
     _timers: list[asyncio.TimerHandle] = field(default_factory=list)
     _began: float = 0.0
     _current: int = 0
@@ -122,6 +128,11 @@ class Driver:
             # The client went away, while we waited or while we wrote.
             await self._receive(ClientGone())
             raise
+        except Exception as error:
+            # Ours, not an upstream's: the server answers it, and it is recorded like every other end.
+            self.outcome = self.outcome or Outcome("failed", failure=Failure("protocol"))
+            self.outflow.status = self.outflow.status or (error.status if isinstance(error, GuardError) else 500)
+            raise
         finally:
             for timer in self._timers:
                 timer.cancel()
@@ -139,14 +150,20 @@ class Driver:
     # ---- events
 
     async def _receive(self, event: Event) -> None:
-        for command in self._exchange.receive(event, perf_counter()):
+        commands = self._exchange.receive(event, perf_counter())
+        if commands and isinstance(commands[-1], Finish):
+            self.outflow.known = commands[-1].outcome  # a head that leaves now can already tell it
+        for command in commands:
             await self._perform(command)
 
     async def _next(self) -> Event | _KeepAlive:
         if self._events:
             return self._events.popleft()
         if self._queue is not None:
-            return await self._queue.get()
+            item = await self._queue.get()
+            if isinstance(item, Exception):
+                raise item
+            return item
         await self._read_whole(self._current)
         return self._events.popleft()
 
@@ -222,23 +239,30 @@ class Driver:
         number = command.attempt
         event: Event
         try:
-            async with asyncio.timeout_at(live.deadline):
+            async with _until(live.deadline):
                 live.inflow.begin(await self.calls.open(number, command.change, command.timeout_s))
             event = UpstreamStarted(number, live.inflow.status)
-        except (UpstreamError, TimeoutError) as error:
+        except Exception as error:
+            if number == 1 and not isinstance(error, UpstreamError | TimeoutError):
+                raise  # the client's own request cannot be asked; a retry that cannot be is one that failed
             live.seconds = perf_counter() - live.began
             event = UpstreamFailed(number, _failure(error))
         await self._feed(event)
         return isinstance(event, UpstreamStarted) and 200 <= event.status < 300
 
     async def _pump(self, live: _Live, command: CallUpstream) -> None:
-        """Read one attempt of a held stream, in a task of its own."""
-        if not await self._open(live, command):
-            return
-        number = command.attempt
+        """Read one attempt of a held stream, in a task of its own. What it raises, `run` raises: nobody else awaits it."""
+        assert self._queue is not None
+        try:
+            if await self._open(live, command):
+                await self._read_held(live, command.attempt)
+        except Exception as error:
+            await self._queue.put(error)
+
+    async def _read_held(self, live: _Live, number: int) -> None:
         event: Event = UpstreamEnded(number)
         try:
-            async with asyncio.timeout_at(live.deadline):
+            async with _until(live.deadline):
                 async for pieces in live.inflow.pieces():
                     await self._feed(UpstreamChunk(number, pieces))
         except (UpstreamError, TimeoutError) as error:
@@ -251,7 +275,7 @@ class Driver:
         live = self._live[number]
         pieces: list[Piece] = []
         try:
-            async with asyncio.timeout_at(live.deadline):
+            async with _until(live.deadline):
                 async for some in live.inflow.pieces():
                     pieces += some
             self._events += (UpstreamChunk(number, tuple(pieces)), UpstreamEnded(number))
@@ -274,14 +298,17 @@ class Driver:
         conversation = self.calls.request.conversation
         scores = await self.runner.score_replies(conversation, self.prompt, command.replies, final=command.final)
         self.timings.detector += perf_counter() - began
-        self.timings.scanned += sum(score.scanned for score in scores)
+        self.timings.scanned += sum([score.scanned for score in scores])
         self.timings.scans += 1
-        scores = tuple(map(shifted, scores, command.replies))
+        if any([reply.offset for reply in command.replies]):
+            scores = tuple(map(shifted, scores, command.replies))
         if self.settling is not None:
             scores = await self.settling.settle(scores, ask=not self._exchange.committed)
         self._events.append(ResponseScored(command.ticket, scores))
 
     async def _finish(self, outcome: Outcome) -> None:
+        if outcome.chosen and self.outflow.inflow is None:
+            self.outflow.inflow = self._live[outcome.chosen].inflow  # an empty body: there was nothing to send
         copy, inflow = self.outflow.copy, self.outflow.inflow
         if (
             outcome.kind == "relayed"
@@ -318,6 +345,11 @@ class Driver:
         live.inflow.close()
 
 
+def _until(deadline: float | None) -> AbstractAsyncContextManager[object]:
+    # A first attempt has no deadline, and a timeout that never comes costs 6 us.
+    return _NEVER if deadline is None else asyncio.timeout_at(deadline)
+
+
 def shifted(scores: Scores, reply: Reply) -> Scores:
     """Scores of a window with its evidence in characters of the whole answer."""
     if not reply.offset:
@@ -328,7 +360,11 @@ def shifted(scores: Scores, reply: Reply) -> Scores:
     return replace(scores, spans=spans)
 
 
-def _failure(error: UpstreamError | TimeoutError) -> Failure:
+def _failure(error: Exception) -> Failure:
     if isinstance(error, UpstreamError):
         return error.failure
-    return Failure("budget", "the time for retries ran out")
+    if isinstance(error, TimeoutError):
+        return Failure("budget", "the time for retries ran out")
+    if not isinstance(error, GuardError):
+        log.error("a retry could not be asked", exc_info=error)
+    return Failure("protocol", "the retry could not be asked")

@@ -6,11 +6,13 @@ One rule: every guarded request ends in exactly one DecisionRecord, whatever bec
 from __future__ import annotations
 
 import random
+from asyncio import CancelledError
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter, time
 
 from core.types import Outcome, Plan, Scores, Verdict
+from core.values import frozen
 from proxy.admission import RetryShare
 from proxy.attempts import AttemptCalls, new_key
 from proxy.deleter import Deleter, Deletion, dropped
@@ -28,7 +30,7 @@ from proxy.wire import chat
 from proxy.wire.encoding import decode
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Guarded:
     """One request to a guarded endpoint. `raw`: its body as sent; `body`: the same decoded. `path`: no prefix, with query."""
 
@@ -57,7 +59,11 @@ class Guard:
         began = perf_counter()
         limits = snapshot.settings.config.limits
         conversation = request.conversation
-        prompt = await route.runner.score_prompt(conversation)
+        try:
+            prompt = await route.runner.score_prompt(conversation)
+        except CancelledError:
+            self._record_gone(snapshot, route, conversation.stream, began)
+            raise
         detector = perf_counter() - began
         holdout = route.enforcing and limits.holdout > 0 and self.chance() < limits.holdout
         compiled = route.holdout if holdout and route.holdout is not None else route.compiled
@@ -78,6 +84,7 @@ class Guard:
             primary=route.settings.upstream,
             upstreams=snapshot.upstreams,
             credentials=not snapshot.keys,
+            identity=outflow.report,
         )
         self.retry_share.request()
         driver = Driver(
@@ -102,6 +109,22 @@ class Guard:
                         stored = Deletion(route.name, calls, attempt.change, driver.response_id(attempt.number))
                         self.deleter.offer(stored)
 
+    def _record_gone(self, snapshot: Snapshot, route: Route, streamed: bool, began: float) -> None:
+        """The client left before anybody was asked."""
+        self.sink(
+            from_outcome(
+                Outcome("client_gone"),
+                decision_id=new_key(),
+                time=time(),
+                route=route.name,
+                endpoint="chat_completions",
+                streamed=streamed,
+                status=0,
+                seconds=Seconds(total=perf_counter() - began),
+                policy_revision=snapshot.revision,
+            )
+        )
+
     def _record(self, context: _Context, request: chat.ChatRequest, outflow: Outflow) -> None:
         """Record now, or once a relayed answer was judged."""
         outcome = context.driver.outcome
@@ -123,7 +146,7 @@ class Guard:
         self.sink(context.record(outcome, outflow.status, None))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Context:
     """What a record needs beside the outcome."""
 

@@ -7,6 +7,7 @@ and anything else becomes `other`; no client can make a series.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from threading import Lock
 from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -19,6 +20,8 @@ from proxy.records import VERDICTS, AttemptRecord, DecisionRecord
 from proxy.routing import ENDPOINTS
 
 OTHER = "other"
+#: Different counts kept outside the registry at most: strangers' labels have no bound.
+MAX_COUNTED = 1_000
 CHANGES = ("none", "boundary", "neutralise", "probe", "upstream", "model")
 OUTCOMES = ("answered", "relayed", "failed", "blocked", "unavailable", "client_gone", "untouched")
 FAILURES = ("unavailable", "timeout", "protocol", "rejected", "budget", "cancelled")
@@ -116,17 +119,30 @@ class Metrics:
     """All metrics of one process. Thread-safe, as prometheus_client is."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self._registry = CollectorRegistry()
         self.labels = Labels()
         self._metrics = {metric.name: self._make(metric) for metric in METRICS}
         self._names = {metric.name: metric.labels for metric in METRICS}
         # Bound methods of children, so that a usual record costs look-ups of tuples and no label handling.
         self._bound: dict[Hashable, Callable[[float], None]] = {}
+        # Counts that are not in the registry yet: adding up here costs a fifth of a counter's own lock and look-ups.
+        self._counted: dict[tuple[str, ...], float] = {}
+        self._lock = Lock()
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Everything counted so far."""
+        with self._lock:
+            counted, self._counted = self._counted, {}
+        for key, amount in counted.items():
+            self._child(key)(amount)
+        return self._registry
 
     def configure(
         self, revision: str, *, routes: Iterable[str] = (), policies: Iterable[str] = (), triggers: Iterable[str] = ()
     ) -> None:
         """Put a configuration in force: its names become labels, its revision the only one shown."""
+        assert self.registry is self._registry  # what was counted so far has the labels of before
         self.labels.allow(routes=routes, policies=policies, triggers=triggers)
         # A name that was `other` until now may be bound to the wrong child.
         self._bound.clear()
@@ -202,7 +218,7 @@ class Metrics:
             add(attempt.completion_tokens, "chunkguard_tokens_total", route, "completion", sent)
 
     def _time(self, record: DecisionRecord) -> None:
-        add, route, seconds = self._add, record.route, record.seconds
+        add, route, seconds = self._observe, record.route, record.seconds
         add(seconds.total, "chunkguard_request_seconds", route)
         add(seconds.upstream, "chunkguard_upstream_seconds", route)
         if record.outcome != "untouched":
@@ -210,11 +226,21 @@ class Metrics:
             add(seconds.detector, "chunkguard_detector_seconds", route)
 
     def _add(self, amount: float, *key: str) -> None:
-        """Add to a counter or observe in a histogram: `key` is the metric's name and its label values."""
+        """Add to a counter: `key` is the metric's name and its label values."""
+        if amount < 0:
+            raise ValueError("counters only go up")
+        with self._lock:
+            self._counted[key] = self._counted.get(key, 0.0) + amount
+        if len(self._counted) >= MAX_COUNTED:
+            _ = self.registry
+
+    def _observe(self, amount: float, *key: str) -> None:
+        """Observe in a histogram."""
+        self._child(key)(amount)
+
+    def _child(self, key: tuple[str, ...]) -> Callable[[float], None]:
         bound = self._bound.get(key)
-        if bound is None:
-            bound = self._bind(key)
-        bound(amount)
+        return self._bind(key) if bound is None else bound
 
     def _bind(self, key: tuple[str, ...]) -> Callable[[float], None]:
         name, *values = key
@@ -229,9 +255,9 @@ class Metrics:
 
     def _make(self, metric: Metric) -> Counter | Gauge | Histogram:
         if metric.kind == "histogram":
-            return Histogram(metric.name, metric.help, metric.labels, registry=self.registry, buckets=metric.buckets)
+            return Histogram(metric.name, metric.help, metric.labels, registry=self._registry, buckets=metric.buckets)
         kind = Gauge if metric.kind == "gauge" else Counter
-        return kind(metric.name, metric.help, metric.labels, registry=self.registry)
+        return kind(metric.name, metric.help, metric.labels, registry=self._registry)
 
 
 def _flag(value: bool) -> str:

@@ -6,17 +6,24 @@ One rule: it costs the client nothing. Copies wait in a bounded queue; what does
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
+from typing import Final
 
 from core.attempt import Attempt
 from core.types import Change, Conversation, Plan, Reply, Scores, Usage, Verdict
+from core.values import frozen
 from detectors.runner import Runner
 from proxy.errors import GuardError
 from proxy.inflow import DECODED_BYTES, Inflow
 from proxy.wire.chat_reply import ReplyDecoder
 from proxy.wire.encoding import decode
+
+log = logging.getLogger("chunkguard")
+#: Seconds of judging in one turn of the loop where BACKLOG answers wait; of fewer, a part of it.
+BURST_S: Final = 0.003
+BACKLOG: Final = 32
 
 
 def read_copy(body: bytes, inflow: Inflow) -> tuple[tuple[Reply, ...], Usage | None]:
@@ -42,7 +49,7 @@ async def judge_copy(
     return plan.judge(replies, scores, final=True), sum(score.scanned for score in scores)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observation:
     """One relayed answer to judge. `done(verdict, scanned characters, seconds)` is called once it is."""
 
@@ -74,10 +81,27 @@ class Observer:
         while True:
             await asyncio.sleep(0)
             runner, seen = await self._queue.get()
-            began = perf_counter()
+            # A turn of the loop may begin many requests: one answer a turn would let the queue grow until it sheds.
+            until = perf_counter() + BURST_S * min(1.0, self._queue.qsize() / BACKLOG)
+            while True:
+                try:
+                    await self._judge(runner, seen)
+                except Exception as error:
+                    log.error("a relayed answer could not be judged", exc_info=error)  # one answer; the next ones still are
+                finally:
+                    self._queue.task_done()
+                if self._queue.empty() or perf_counter() >= until:
+                    break
+                runner, seen = self._queue.get_nowait()
+
+    @staticmethod
+    async def _judge(runner: Runner, seen: Observation) -> None:
+        began = perf_counter()
+        verdict, scanned = None, 0
+        try:
             verdict, scanned = await judge_copy(runner, seen.conversation, seen.plan, seen.prompt, seen.inflow, seen.body)
+        finally:
             seen.done(verdict, scanned, perf_counter() - began)
-            self._queue.task_done()
 
     async def drain(self) -> None:
         """Wait until everything queued was judged."""

@@ -5,16 +5,20 @@ One rule: bytes are written as given; only a rewritten answer, a block, an error
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
+
+import orjson
 
 from core.types import Failure, Outcome, Piece
 from proxy.errors import GuardError, GuardUnavailable, ProtocolError, Timeout, Unavailable, render, render_event, render_headers
-from proxy.inflow import Inflow
+from proxy.inflow import DECODED_BYTES, Inflow
 from proxy.present import Presenter
 from proxy.reply import ClientReply
 from proxy.upstream.base import Headers
 from proxy.wire import chat
+from proxy.wire.encoding import decode
+from proxy.wire.sse import Splitter
 
 #: A relayed plain body up to this size is sent as one write; a longer one, or one of unknown length, as it comes.
 WHOLE_BYTES: Final = 1 << 20
@@ -38,7 +42,10 @@ class Outflow:
         self.status = 0
         self.copy: bytes | None = None
         self.inflow: Inflow | None = None
+        #: The outcome, once it is certain.
+        self.known: Outcome | None = None
         self._sent = False
+        self._commented = False
         self._composed = False
         self._body: list[bytes] = []
         self._done = b""
@@ -52,12 +59,16 @@ class Outflow:
         """Bytes of an attempt, of whole pieces."""
         self._sent = True
         self.inflow = inflow
+        if self._commented and not self._composed and inflow.encoding:
+            # The head that is out says nothing of an encoding.
+            data = b"".join([piece.data for piece in inflow.plain or ()])
         if not self._streamed or not inflow.event_stream:
             self._body.append(data)
             return
-        await self._head(inflow)
-        if self.report and not inflow.encoding:
-            data = self._without_done(data)
+        await self._head(inflow, exact=False)
+        if self._reports(inflow):
+            splitter = Splitter()
+            data = self._without_done([*splitter.feed(data), splitter.flush()])
         await self._reply.write(data)
 
     async def send_rewritten(self, inflow: Inflow, pieces: Sequence[Piece], contents: Sequence[str]) -> None:
@@ -80,19 +91,24 @@ class Outflow:
         """Keep the connection alive without committing to an attempt."""
         if not self._reply.started:
             self.status = 200
+            self._commented = True
             await self._reply.start(200, _EVENT_STREAM + self._presenter.headers(None))
         await self._reply.write(_COMMENT)
 
     async def relay(self, inflow: Inflow) -> None:
         """Everything the upstream sends, as it comes, with a copy kept. Raises UpstreamError."""
         self.inflow = inflow
+        if self._commented:
+            await self._late_error(inflow)
+            return
         copy: list[bytes] | None = []
         size = 0
         whole = not inflow.event_stream and (self.report or (inflow.length is not None and inflow.length <= WHOLE_BYTES))
         if not whole:
-            await self._head(inflow)
-        chunks = inflow.raw() if not (self.report and inflow.event_stream) else self._report_chunks(inflow)
-        async for chunk in chunks:
+            await self._head(inflow, exact=not self._reports(inflow))
+            self._sent = True
+        reports = not whole and self._reports(inflow)
+        async for chunk in _events(inflow) if reports else inflow.raw():
             size += len(chunk)
             if whole:
                 self._body.append(chunk)
@@ -100,34 +116,51 @@ class Outflow:
             if copy is not None:
                 copy.append(chunk)
                 copy = copy if size <= COPY_BYTES else None
-            self._sent = True
-            await self._reply.write(self._without_done(chunk) if self.report and not inflow.encoding else chunk)
+            await self._reply.write(self._without_done([chunk]) if reports else chunk)
         if whole:
             self.copy = b"".join(self._body)
             self._body = [self.copy]
         elif copy is not None:
-            self.copy = b"".join(copy) + self._done
+            self.copy = b"".join(copy)
 
-    async def _report_chunks(self, inflow: Inflow) -> AsyncIterator[bytes]:
-        async for pieces in inflow.pieces():
-            yield b"".join(piece.data for piece in pieces)
+    async def _late_error(self, inflow: Inflow) -> None:
+        """The upstream's own error, of which the head that is out can no longer tell."""
+        body = b"".join([chunk async for chunk in inflow.raw()])
+        if inflow.encoding:
+            body = decode(body, inflow.encoding, max_bytes=DECODED_BYTES)
+        try:
+            doc = orjson.loads(body)
+        except ValueError:
+            doc = None
+        if isinstance(doc, dict) and doc.get("error"):
+            await self._reply.write(b"data: " + orjson.dumps(doc) + b"\n\n")
+        else:
+            await self._reply.write(render_event(Unavailable(f"the upstream answered {inflow.status}")))
 
-    def _without_done(self, data: bytes) -> bytes:
-        """Whole events without the final [DONE], which waits for the report."""
-        end = data.rfind(b"data: [DONE]")
-        if end < 0:
-            self._last_event = data
-            return data
-        self._done = data[end:]
-        return data[:end]
+    def _reports(self, inflow: Inflow) -> bool:
+        """Whether this reply gets the report: of a body that is compressed all the same nothing is changed."""
+        return self.report and not inflow.encoding and inflow.status < 300
 
-    async def _head(self, inflow: Inflow) -> None:
+    def _without_done(self, events: Iterable[bytes]) -> bytes:
+        """Whole events without the final [DONE] and what follows it, which wait for the report."""
+        before: list[bytes] = []
+        for event in events:
+            if self._done or chat.is_done(event):
+                self._done += event
+                continue
+            before.append(event)
+            if b"data:" in event:
+                self._last_event = event
+        return b"".join(before)
+
+    async def _head(self, inflow: Inflow, *, exact: bool) -> None:
+        """The upstream's head. `exact`: just its bytes will follow."""
         if not self._reply.started:
             self.status = inflow.status
             headers = inflow.headers
-            if self.report:
+            if not exact:
                 headers = [(name, value) for name, value in headers if name.lower() not in _OF_BYTES - {"content-encoding"}]
-            await self._reply.start(inflow.status, headers + self._presenter.headers(None), inflow.reason)
+            await self._reply.start(inflow.status, headers + self._presenter.headers(self.known), inflow.reason)
 
     # ---- the end
 
@@ -147,9 +180,9 @@ class Outflow:
         inflow = self.inflow
         assert inflow is not None
         if self._reply.started:
-            if self._body:  # a plain reply to a request that was kept alive as a stream cannot change its head any more
-                await self._reply.write(b"".join(self._body))
-            if self.report and inflow.event_stream and not inflow.encoding:
+            if self._body:  # a plain body, but the client was kept alive as the reader of a stream
+                await self._reply.write(render_event(ProtocolError("the upstream's answer is no stream")))
+            elif inflow.event_stream and self._reports(inflow):
                 await self._reply.write(chat.add_report(self._last_event, self._presenter.report(outcome), streamed=True))
                 await self._reply.write(self._done)
             await self._reply.finish()
@@ -157,7 +190,7 @@ class Outflow:
         self.status = inflow.status
         body = b"".join(self._body)
         headers = inflow.headers
-        if self.report and not inflow.encoding and inflow.status < 300:
+        if self._reports(inflow):
             body = chat.add_report(body, self._presenter.report(outcome), streamed=False)
             headers = [(name, value) for name, value in headers if name.lower() not in _OF_BYTES]
             headers = [*headers, ("Content-Length", str(len(body)))]
@@ -175,13 +208,26 @@ class Outflow:
             # The client has part of an answer: it must see that the rest is missing, as it would without us.
             if isinstance(error, GuardUnavailable):
                 await self._reply.write(render_event(error))
-            self._reply.abort()
+                await self._reply.finish()
+            else:
+                self._reply.abort()
         elif self._reply.started:
             await self._reply.write(render_event(error))
             await self._reply.finish()
         else:
             self.status = error.status
             self._reply.whole(error.status, render_headers(error) + self._presenter.headers(None)[:1], render(error))
+
+
+async def _events(inflow: Inflow) -> AsyncIterator[bytes]:
+    """The events of a stream, whole, one by one."""
+    splitter = Splitter()
+    async for chunk in inflow.raw():
+        for event in splitter.feed(chunk):
+            yield event
+    rest = splitter.flush()
+    if rest:
+        yield rest
 
 
 def _error_of(failure: Failure | None) -> GuardError:

@@ -5,10 +5,10 @@ One rule: offsets, names and numbers only - no text of a prompt or an answer is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from core.types import AttemptSummary, Finding, Outcome, Span, Verdict
+from core.values import frozen
 from proxy.upstream.base import Headers
 
 
@@ -61,7 +61,7 @@ def usage_total(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Presenter:
     """Renders one decision. `observe_only`: every policy of the route observes, so nothing but the id may be added."""
 

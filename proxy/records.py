@@ -7,9 +7,10 @@ name that a client chose.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from core.types import ActionKind, AttemptSummary, HoldKind, Level, Mode, Outcome, OutcomeKind, Span, Usage, Verdict
+from core.values import frozen
 
 #: Values of `verdict`: the level, or `unjudged` where nobody judged.
 VERDICTS = ("clear", "suspect", "misrouted", "unjudged")
@@ -18,7 +19,7 @@ _ACTIONS = {kind: kind.name.lower() for kind in ActionKind}
 _HOLDS = {kind: kind.name.lower() for kind in HoldKind}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A named span: characters `[start, end)` of message `message`, -1 for the answer. No text."""
 
@@ -28,7 +29,7 @@ class Place:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FindingRecord:
     """One finding above clear, of one attempt."""
 
@@ -42,7 +43,7 @@ class FindingRecord:
     spans: tuple[Place, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AttemptRecord:
     """One upstream call. `change`: what differed from the client's request. `failure`: its kind, empty where there was none."""
 
@@ -57,7 +58,7 @@ class AttemptRecord:
     estimated: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seconds:
     """`added`: what the client waited longer than for the first attempt alone. `upstream`: all attempts together."""
 
@@ -67,7 +68,7 @@ class Seconds:
     total: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DecisionRecord:
     """One exchange. `time`: seconds since 1970. `outcome`: as of `Outcome.kind`, or `untouched` for what no policy saw.
 

@@ -5,6 +5,8 @@ One rule: an end-to-end header that the upstream did not send is never invented 
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Iterable
 
 from aiohttp import hdrs, web
@@ -71,6 +73,17 @@ class ClientReply:
             await self._stream.write_eof()
 
     def abort(self) -> None:
-        """Break the connection off, so that the client sees a truncated body rather than a complete one."""
-        if self._request.transport is not None:
-            self._request.transport.abort()
+        """Break the connection off, so that the client sees a truncated body rather than a complete one.
+
+        What was written still reaches it, where the framing of the body tells that an end is missing."""
+        transport = self._request.transport
+        if transport is None:
+            return
+        if self._request.version >= (1, 1):
+            transport.close()
+            return
+        # Without framing an orderly close would look like the end of the body.
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()

@@ -36,18 +36,38 @@ CHECKS: Final = 2
 class Gateway:
     """Serves a snapshot. `swap` gives it another one; requests under way keep theirs."""
 
-    def __init__(self, snapshot: Snapshot, guard: Guard, on_pass: Callable[[str, str, int, float], None]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, guard: Guard, on_pass: Callable[[str, str, int, float], None], checker: Checker
+    ) -> None:
         self.snapshot = snapshot
         self.guard = guard
         self._on_pass = on_pass
         self._active = 0
-        self._checker = Checker()
+        self._under_way: dict[int, int] = {}
+        self._drained: dict[int, asyncio.Event] = {}
+        self._checker = checker
         self._checks = asyncio.Semaphore(CHECKS)
 
     def swap(self, snapshot: Snapshot) -> Snapshot:
         """Serve `snapshot` from now on; returns the one before."""
         before, self.snapshot = self.snapshot, snapshot
         return before
+
+    async def drained(self, snapshot: Snapshot) -> None:
+        """Wait until no request uses a snapshot that is served no more."""
+        if self._under_way.get(id(snapshot)):
+            await self._drained.setdefault(id(snapshot), asyncio.Event()).wait()
+
+    def _enter(self, snapshot: Snapshot) -> None:
+        self._active += 1
+        self._under_way[id(snapshot)] = self._under_way.get(id(snapshot), 0) + 1
+
+    def _leave(self, snapshot: Snapshot) -> None:
+        self._active -= 1
+        self._under_way[id(snapshot)] -= 1
+        if not self._under_way[id(snapshot)] and snapshot is not self.snapshot:
+            del self._under_way[id(snapshot)]
+            self._drained.pop(id(snapshot), asyncio.Event()).set()
 
     def make_server(self) -> web.Server:
         """The aiohttp server: bodies stay compressed as sent, and a client that goes away cancels its request."""
@@ -72,8 +92,12 @@ class Gateway:
         """Answer one request; every error becomes an OpenAI-shaped one."""
         snapshot = self.snapshot
         reply = ClientReply(request)
+        if request.raw_path == "/-/healthy":
+            reply.whole(200, [("Content-Type", "text/plain; charset=utf-8")], b"ok\n")
+            assert reply.response is not None
+            return reply.response
         limit = snapshot.settings.config.limits.connections
-        self._active += 1
+        self._enter(snapshot)
         try:
             if limit and self._active > limit:
                 raise errors.Overloaded()
@@ -88,20 +112,19 @@ class Gateway:
             log.exception("unhandled error")
             self._fail(reply, GuardError("internal error"))
         finally:
-            self._active -= 1
+            self._leave(snapshot)
         assert reply.response is not None
         return reply.response
 
     async def _serve(self, snapshot: Snapshot, request: web.BaseRequest, reply: ClientReply) -> None:
         path, mark, query = request.raw_path.partition("?")
-        if path == "/-/healthy":
-            reply.whole(200, [("Content-Type", "text/plain; charset=utf-8")], b"ok\n")
-            return
         location = snapshot.router.locate(request.method, path)
         if location.endpoint == "refused":
             raise NotFound("no such endpoint")
         headers = list(request.headers.items())
         key = self._key(snapshot, request)
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if location.endpoint == "guard_check":
             await self._check(request, reply)
             return

@@ -16,8 +16,10 @@ import orjson
 from core.types import TriggerSpec
 from detectors.runner import Runner
 from detectors.suite import Suite
+from policies.loader import load_table
 from policies.plan import CompiledRoute, compile_route
 from policies.schema import Policy
+from policies.verdict_words import find_demand, opening_polarity, verdict_polarity
 from proxy.config import Settings
 from proxy.config_model import RouteSettings, UpstreamSettings
 from proxy.config_rules import injects_key
@@ -77,11 +79,13 @@ class Snapshot:
 
 async def prepare(settings: Settings) -> Snapshot:
     """Build and warm a snapshot, off the event loop where it takes time. Raises ConfigError; leaves nothing behind then."""
-    upstreams = _upstreams(settings)
+    upstreams: dict[str, Upstream] = {}
     runners: dict[tuple[frozenset[str], tuple[TriggerSpec, ...]], Runner] = {}
     routes: dict[str, Route] = {}
     limits = settings.config.limits
     try:
+        for name, own in settings.config.upstreams.items():
+            upstreams[name] = _upstream(name, own, settings)
         for route in settings.config.routes:
             policies = settings.policies[route.name]
             upstream = upstreams[route.upstream]
@@ -165,6 +169,7 @@ def _enforceable(policy: Policy, quiet: bool, triggered: bool) -> str:
 
 
 def _warm_suite(needs: frozenset[str], triggers: tuple[TriggerSpec, ...]) -> Suite:
+    _warm_policies()
     try:
         suite = Suite(needs=needs, triggers=triggers)
         suite.warm()
@@ -173,18 +178,24 @@ def _warm_suite(needs: frozenset[str], triggers: tuple[TriggerSpec, ...]) -> Sui
     return suite
 
 
+def _warm_policies() -> None:
+    """Read and compile (33 ms) what the first retry and the first probe would else read on the event loop."""
+    for name in ("probes", "scaffold", "verdicts", "words"):
+        load_table(name)
+    find_demand("Answer only yes or no.")
+    opening_polarity("No.", None)
+    verdict_polarity("Verdict: no", None)
+
+
 def _named(settings: Settings) -> list[tuple[str, UpstreamSettings]]:
     return sorted(settings.config.upstreams.items())
 
 
-def _upstreams(settings: Settings) -> dict[str, Upstream]:
-    made: dict[str, Upstream] = {}
-    for name, own in settings.config.upstreams.items():
-        match own.kind:
-            case "openai":
-                made[name] = OpenAIUpstream(name, own)
-            case "replay":
-                made[name] = ReplayUpstream(name, settings.path(own.file), own.timeouts)
-            case "litellm":
-                made[name] = LiteLLMUpstream(name, own)
-    return made
+def _upstream(name: str, own: UpstreamSettings, settings: Settings) -> Upstream:
+    match own.kind:
+        case "openai":
+            return OpenAIUpstream(name, own)
+        case "replay":
+            return ReplayUpstream(name, settings.path(own.file), own.timeouts)
+        case "litellm":
+            return LiteLLMUpstream(name, own)

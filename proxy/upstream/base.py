@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import orjson
 
+from core.values import frozen
 from proxy.wire import jsonbytes
 
 Headers = list[tuple[str, str]]
@@ -28,7 +28,7 @@ HOP_BY_HOP = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpstreamRequest:
     """What to ask. `path`: after the route's prefix, with its query exactly as sent. `headers`: as the client sent them.
 

@@ -10,10 +10,10 @@ content parts that cannot be read count as media (harm is unknown), unknown kind
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.types import Conversation, Tool, ToolCall, Turn
+from core.values import frozen
 from proxy.errors import InvalidRequest
 from proxy.wire.jsonbytes import clean, dump, load
 
@@ -45,7 +45,7 @@ _FORM_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChatRequest:
     """A parsed request. `body`: the client's exact bytes. `doc`: the same as a document, never changed in place.
 

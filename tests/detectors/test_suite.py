@@ -134,13 +134,28 @@ def test_a_crash_of_one_detector_leaves_the_others(monkeypatch: pytest.MonkeyPat
     scores = made.score_reply(conversation, prompt, Reply(text="No, it is wrong."))
     assert scores.missing == {"code", "code.present"}
     assert scores.values["rebuttal"] >= 0.7
-    monkeypatch.setattr(detectors.suite, "score_intents", crash)
+    monkeypatch.setattr(detectors.suite, "score_distress", crash)
     blind = made.score_prompt(conversation)
     assert {"asks_math", "distress"} <= blind.missing
     assert {"math", "analytic"} <= made.score_reply(conversation, blind, Reply(text="x")).missing
     monkeypatch.setattr(detectors.suite, "scan_prompt", crash)
     assert made.score_prompt(conversation).spans == ()
     assert made.failures == {"code": 1, "intents": 1, "scan": 1}
+
+
+def test_an_intent_that_crashes_when_it_is_read_accuses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise RuntimeError("boom")
+
+    made = Suite()
+    conversation = ask("Please explain $x$.")
+    prompt = made.score_prompt(conversation)
+    monkeypatch.setattr(detectors.suite, "score_intents", crash)
+    assert "asks_math" in prompt.values
+    scores = made.score_reply(conversation, prompt, Reply(text="$$a = b$$ and $$b = c$$ and $$x = y$$"))
+    assert {"math", "fiction", "code"} <= scores.missing
+    assert "refusal" in scores.values
+    assert made.failures["intents"] == 1
 
 
 def test_lone_surrogates_are_read_over(suite: Suite) -> None:

@@ -212,7 +212,9 @@ def events(*texts: str, usage: bool = False) -> list[bytes]:
         chunks += [event({"content": (" " if at else "") + piece}, choice=choice) for at, piece in enumerate(pieces)]
     chunks += [event({}, choice=choice, finish="stop") for choice in range(len(texts))]
     if usage:
-        chunks.append(b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":')
+        chunks.append(
+            b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":'
+        )
         chunks[-1] += json.dumps(USAGE).encode() + b"}\n\n"
     return [*chunks, DONE]
 

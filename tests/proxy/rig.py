@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from blockbuster import BlockBuster
 from multidict import CIMultiDict
 from openai import AsyncOpenAI
 from yarl import URL
@@ -85,7 +86,12 @@ class Raw:
 
 
 async def fetch(
-    session: aiohttp.ClientSession, origin: str, method: str, target: str, headers: Headers = (), body: Any = None  # type: ignore[assignment]
+    session: aiohttp.ClientSession,
+    origin: str,
+    method: str,
+    target: str,
+    headers: Sequence[tuple[str, str]] = (),
+    body: Any = None,
 ) -> Raw:
     """Send a request as given, follow nothing, decode nothing."""
     data: list[bytes] = []
@@ -125,21 +131,21 @@ class Rig:
         """The official client; close it with `async with`."""
         return AsyncOpenAI(base_url=f"{self.origin}{prefix}/v1", max_retries=0, **{"api_key": "sk-client", **fields})
 
-    async def fetch(self, method: str, target: str, headers: Headers = (), body: Any = None) -> Raw:  # type: ignore[assignment]
+    async def fetch(self, method: str, target: str, headers: Sequence[tuple[str, str]] = (), body: Any = None) -> Raw:
         return await asyncio.wait_for(fetch(self.session, self.origin, method, target, headers, body), PATIENCE_S)
 
-    async def direct(self, method: str, target: str, headers: Headers = (), body: Any = None) -> Raw:  # type: ignore[assignment]
+    async def direct(self, method: str, target: str, headers: Sequence[tuple[str, str]] = (), body: Any = None) -> Raw:
         """The same, past the gateway."""
         origin = f"http://127.0.0.1:{self.upstream.port}"
         return await asyncio.wait_for(fetch(self.session, origin, method, target, headers, body), PATIENCE_S)
 
-    async def chat(self, prompt: Any, *, prefix: str = "", headers: Headers = (), **fields: Any) -> Raw:  # type: ignore[assignment]
+    async def chat(self, prompt: Any, *, prefix: str = "", headers: Sequence[tuple[str, str]] = (), **fields: Any) -> Raw:
         """One prompt, the answer as bytes."""
         doc = {"model": "m", "messages": [{"role": "user", "content": prompt}], **fields}
         sent = [("Content-Type", "application/json"), *headers]
         return await self.fetch("POST", f"{prefix}/v1/chat/completions", sent, json.dumps(doc).encode())
 
-    async def ask_admin(self, method: str, target: str, headers: Headers = ()) -> Raw:  # type: ignore[assignment]
+    async def ask_admin(self, method: str, target: str, headers: Sequence[tuple[str, str]] = ()) -> Raw:
         return await fetch(self.session, self.admin, method, target, headers)
 
     async def recorded(self, count: int = 1) -> DecisionRecord:
@@ -160,7 +166,7 @@ class Rig:
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for something that has no event of its own."""
     async with asyncio.timeout(PATIENCE_S):
-        while not holds():
+        while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
 
@@ -170,7 +176,14 @@ def settings_of(serving: FakeUpstream, /, *routes: dict[str, Any], **fields: Any
     upstreams = {"main": own, **fields.pop("upstreams", {})}
     limits = {"holdout": 0, "deadline_ms": 10_000, **fields.pop("limits", {})}
     named = [{"name": "r", "upstream": "main", **route} for route in routes or ({},)]
-    return {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", "upstreams": upstreams, "routes": named, "limits": limits, **fields}
+    return {
+        "listen": "127.0.0.1:0",
+        "admin": "127.0.0.1:0",
+        "upstreams": upstreams,
+        "routes": named,
+        "limits": limits,
+        **fields,
+    }
 
 
 def write_config(file: Path, data: dict[str, Any]) -> Path:
@@ -207,11 +220,14 @@ async def rig(
             built = config.build(data, source="test", folder=Path(), env={})
         app = App(built, file=file, on_record=records.append, log_to=log)
         await app.start()
+        blocking = BlockBuster(scanned_modules=["proxy", "core", "detectors", "policies"])
+        blocking.activate()
         skipped = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
         try:
             async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=skipped) as session:
                 yield Rig(app, upstream, session, records, log, others)
         finally:
+            blocking.deactivate()
             await app.stop()
             for context in contexts:
                 await context.__aexit__(None, None, None)

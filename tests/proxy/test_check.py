@@ -69,9 +69,7 @@ def test_tool_calls_are_checked_against_the_declared_schema(checker: Checker, me
 
 def test_messages_and_prompt_are_the_same_exchange(checker: Checker) -> None:
     messages = [{"role": "user", "content": "Elucidate the concept of peace."}]
-    answer = (
-        "```python\nclass Peace:\n    def __init__(self, parties):\n        self.parties = parties\n\np = Peace([])\n```"
-    )
+    answer = "```python\nclass Peace:\n    def __init__(self, parties):\n        self.parties = parties\n\np = Peace([])\n```"
     one = checker.check({"messages": messages, "response": answer})
     other = checker.check({"prompt": messages[0]["content"], "response": answer})
     assert one == other

@@ -252,6 +252,14 @@ async def test_an_answer_that_cannot_be_read_is_an_error_of_the_upstream(answer:
         assert (record.outcome, record.status) == ("failed", status)
 
 
+@pytest.mark.parametrize("length", [True, False])
+async def test_an_empty_answer_passes_as_it_is(length: bool) -> None:
+    async with rig(ALL, answers=[Answer([], length=length)]) as gate:
+        answer = await gate.chat(SUM)
+        assert (answer.status, answer.body, answer.value("content-type")) == (200, b"", "application/json")
+        assert (await gate.recorded()).outcome == "answered"
+
+
 async def test_a_slow_upstream_is_a_timeout() -> None:
     slow = {"timeouts": {"first_token_s": 0.05}}
     async with rig(ALL, answers=[Answer([], before=[Hang()])], main=slow) as gate:

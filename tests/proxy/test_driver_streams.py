@@ -60,7 +60,8 @@ async def test_the_official_client_reads_it_like_any_other_stream() -> None:
         assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == PROSE
         assert chunks[-1].usage is not None
         assert chunks[-1].usage.total_tokens == 14
-        assert stream.response.headers["x-chunkguard-verdict"] == "pending"
+        assert stream.response.headers["x-chunkguard-verdict"] == "clear"
+        assert stream.response.headers["x-chunkguard-attempts"] == "2"
 
 
 async def test_a_prefix_leaves_once_it_is_clear_and_the_rest_as_it_comes() -> None:
@@ -69,6 +70,7 @@ async def test_a_prefix_leaves_once_it_is_clear_and_the_rest_as_it_comes() -> No
     answer = Answer([first, *others[:30], Wait(rest), *others[30:]], headers=SSE)
     async with rig(ALL, answers=[answer]) as gate:
         async with gate.session.post(f"{gate.origin}/v1/chat/completions", json=ask(WEATHER)) as response:
+            assert response.headers["x-chunkguard-verdict"] == "pending"
             got = await response.content.readany()
             assert got.startswith(first)
             rest.set()
@@ -134,18 +136,22 @@ async def test_a_block_of_a_stream_ends_it_properly() -> None:
 
 async def test_a_block_in_a_later_window_of_a_stream_of_known_length_still_ends_it() -> None:
     hold = {"kind": "window", "chars": 40, "context": 20}
-    policy = {"extends": "refusal", "enforcement": "enforce", "hold": {"default": hold}, "ladder": [{"action": "block"}]}
+    policy = {"extends": "refusal", "enforcement": "enforce", "hold": {"default": hold}}
+    policy |= {"boundary": {"inject": "never"}, "ladder": [{"action": "block"}]}
     text = "It has many parts, and I could go on and on about it all day. " + "I'm sorry, but I can't help with that. " * 3
     async with rig({"policies": [policy]}, answers=[Answer(events(text), headers=SSE, length=True)]) as gate:
         answer = await gate.chat(PHONE, stream=True)
         record = await gate.recorded()
-        if record.outcome == "blocked":
-            assert not answer.broken
-            assert answer.body.endswith(DONE)
-            assert b"content_filter" in answer.body
+        assert (record.outcome, answer.broken) == ("blocked", False)
+        assert answer.body.endswith(DONE)
+        assert b"It has many" in answer.body
+        assert b"content_filter" in answer.body
+        assert b"sorry" not in answer.body
 
 
-@pytest.mark.parametrize("retry", [failing(503), Answer([*events(PROSE)[:3], Reset()], headers=SSE), Answer([], before=[Reset()])])
+@pytest.mark.parametrize(
+    "retry", [failing(503), Answer([*events(PROSE)[:3], Reset()], headers=SSE), Answer([], before=[Reset()])]
+)
 async def test_a_streamed_retry_that_fails_gives_the_first_answer(retry: Answer) -> None:
     async with rig(ALL, answers=[streamed(CODE), retry]) as gate:
         answer = await gate.chat(PEACE, stream=True)
@@ -239,9 +245,7 @@ async def test_a_compressed_stream_after_a_keep_alive_is_sent_plain() -> None:
     import gzip
 
     more = asyncio.Event()
-    packed = Answer(
-        [gzip.compress(b"".join(events(PROSE)))], headers=[*SSE, ("Content-Encoding", "gzip")], before=[Wait(more)]
-    )
+    packed = Answer([gzip.compress(b"".join(events(PROSE)))], headers=[*SSE, ("Content-Encoding", "gzip")], before=[Wait(more)])
     async with rig(ALL, answers=[packed], limits={"keepalive_s": 0.01}) as gate, gate.client() as client:
         stream = await client.chat.completions.create(**ask(PEACE))
         more.set()
@@ -342,3 +346,38 @@ async def test_a_slow_reader_of_a_long_stream_gets_all_of_it() -> None:
                 got += chunk
                 await asyncio.sleep(0)
         assert got == long.body
+
+
+async def test_a_hundred_streams_at_once_do_not_mix() -> None:
+    """Some clear, some asked again, some given up by their client."""
+
+    def respond(seen: Any) -> Answer:
+        number = int(seen.doc["user"])
+        if number % 3 == 1 and seen.asked == PEACE:
+            return streamed(CODE)
+        return Answer([*events(f"{PROSE} {number}.")[:-1], *([Hang()] if number % 3 == 2 else [DONE])], headers=SSE)
+
+    async with rig(ALL) as gate:
+        gate.upstream.respond = respond
+        asking = [asyncio.create_task(gate.chat(PEACE, stream=True, user=str(number))) for number in range(100)]
+        await until(lambda: sum(task.done() for task in asking) == 67)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        for number in range(100):
+            if number % 3 != 2:
+                kept = [streamed(CODE).body] * (number % 3)  # the share of retries is used up by then
+                assert asking[number].result().body in [streamed(f"{PROSE} {number}.").body, *kept]
+        await gate.recorded(100)
+        assert sum(record.client_gone for record in gate.records) == 33
+        assert sum(record.fixed == ("code",) for record in gate.records) in range(20, 34)
+
+
+async def test_nothing_is_left_running_when_all_is_answered() -> None:
+    async with rig(ALL, answers=[streamed(CODE), streamed(PROSE)], limits={"keepalive_s": 0.01}) as gate:
+        before = len(asyncio.all_tasks())
+        await gate.chat(PEACE, stream=True)
+        gate.upstream.set(streamed(CODE), failing(500))
+        await gate.chat(PEACE, stream=True)
+        await gate.recorded(2)
+        await until(lambda: len(asyncio.all_tasks()) <= before + 4)  # open connections have theirs

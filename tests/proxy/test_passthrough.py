@@ -73,7 +73,9 @@ async def test_headers_arrive_in_both_directions_with_their_duplicates(gate: Rig
 
 async def test_hop_by_hop_headers_stay_on_their_connection(gate: Rig) -> None:
     gate.upstream.set(Answer([b"{}"], headers=[*JSON, ("Connection", "X-Mine"), ("X-Mine", "1"), ("Keep-Alive", "timeout=5")]))
-    answer = await gate.fetch("GET", "/v1/models", [("Connection", "X-Own"), ("X-Own", "1"), ("TE", "trailers"), ("X-Far", "1")])
+    answer = await gate.fetch(
+        "GET", "/v1/models", [("Connection", "X-Own"), ("X-Own", "1"), ("TE", "trailers"), ("X-Far", "1")]
+    )
     (seen,) = gate.upstream.seen
     assert [seen.values(name) for name in ("x-own", "te", "x-far")] == [[], [], ["1"]]
     assert [answer.value(name) for name in ("x-mine", "keep-alive")] == [None, None]

@@ -74,7 +74,9 @@ REQUESTS: dict[str, bytes] = {
     ),
     "three": written(asking(n=3, logprobs=True, top_logprobs=2, temperature=0.5)),
     "picture": written(asking(PICTURE)),
-    "odd unicode": json.dumps(asking("e\u0301\u200b\u202e\U0001f9d1\u200d\U0001f680 \x00\x7f \ufeff"), ensure_ascii=False).encode(),
+    "odd unicode": json.dumps(
+        asking("e\u0301\u200b\u202e\U0001f9d1\u200d\U0001f680 \x00\x7f \ufeff"), ensure_ascii=False
+    ).encode(),
     "lone surrogates": rb'{"model":"m","messages":[{"role":"user","content":"half \ud83d an emoji \udc00"}]}',
     "unknown fields": written(asking(x_new={"a": [1, None, {"b": 2}]}, metadata={"k": "v"}, reasoning_effort="high")),
     "long numbers": b'{"model":"m","seed":123456789012345678901234567890,"temperature":0.10000000000000000001,"messages":[]}',
@@ -90,12 +92,18 @@ ANSWERS: dict[str, Answer] = {
     "chunked": Answer([completion(message(DANUBE))[:50], completion(message(DANUBE))[50:]]),
     "tool call": Answer([completion(message(None, tool_calls=[CALL]), finish="tool_calls")], length=True),
     "choices": plain(DANUBE, PROSE, "Ja."),
-    "reasoning": Answer([completion(message(DANUBE, reasoning_content="Rivers... \u00e9"), system_fingerprint="fp")], length=True),
-    "odd json": Answer([b' { "choices" : [ {"index":0,"message":{"content":"a\\/b \\ud83d"},"x":1e2} ], "n":12345678901234567890 }']),
+    "reasoning": Answer(
+        [completion(message(DANUBE, reasoning_content="Rivers... \u00e9"), system_fingerprint="fp")], length=True
+    ),
+    "odd json": Answer(
+        [b' { "choices" : [ {"index":0,"message":{"content":"a\\/b \\ud83d"},"x":1e2} ], "n":12345678901234567890 }']
+    ),
     "gzip": Answer([gzip.compress(completion(message(DANUBE)))], headers=[*JSON, ("Content-Encoding", "gzip")], length=True),
     "br": Answer([brotli.compress(completion(message(DANUBE)))], headers=[*JSON, ("Content-Encoding", "br")], length=True),
     "zstd": Answer([zstandard.compress(completion(message(DANUBE)))], headers=[*JSON, ("Content-Encoding", "zstd")]),
-    "cookies": Answer([completion(message("a"))], headers=[*JSON, ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("ETag", '"x"')]),
+    "cookies": Answer(
+        [completion(message("a"))], headers=[*JSON, ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("ETag", '"x"')]
+    ),
     "rate limit": failing(429, "rate_limit_exceeded", Retry_After="7", X_RateLimit_Remaining="0"),
     "bad request": failing(400, "context_length_exceeded"),
     "server error": Answer([b"<html>oops</html>"], status=502, headers=[("Content-Type", "text/html")], reason="Oh Dear"),
@@ -189,7 +197,7 @@ RECORDED = b"".join([
     b'data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\r\n\r\n',
     'data:{"id":"c","choices":[{"index":0,"delta":{"content":"Donau \u00e9\U0001f9d1"}}]}\n\n'.encode(),
     b'event: message\ndata: {"id":"c","choices":[{"index":0,\ndata: "delta":{"reasoning_content":"hm"}}]}\r\r',
-    b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t","function":{"name":"f","arguments":"{}"}}]}}]}\n\n',
+    b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}]}}]}\n\n',
     b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}\n\n',
     b'data: {"choices":[],"usage":' + json.dumps(USAGE).encode() + b"}\n\n",
     DONE,
