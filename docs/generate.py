@@ -1,8 +1,8 @@
 """Rewrites what of the docs is read from the code: tables between `<!-- generated: ... -->` markers, and the JSON Schema.
 
 One rule: everything comes from the definitions that the program itself uses. `make schema` runs it; a test fails when it would
-change something. Kinds of tables: `metrics`, `library` (the shipped policies), `transitions` (of the exchange, with their diagram), and
-`model package.module:Name` of a pydantic model.
+change something. Kinds of tables: `metrics`, `library` (the shipped policies), `transitions` (of the exchange, with their
+diagram), and `model package.module:Name` of a pydantic model.
 """
 
 from __future__ import annotations

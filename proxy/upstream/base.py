@@ -20,11 +20,14 @@ Headers = list[tuple[str, str]]
 Body = bytes | AsyncIterator[bytes] | None
 
 #: What tells an upstream who the client is; it goes to the route's primary upstream only.
-CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "cookie", "openai-organization", "openai-project"})
+CREDENTIALS = frozenset({
+    "api-key", "authorization", "cookie", "ocp-apim-subscription-key", "openai-organization", "openai-project",
+    "x-amz-security-token", "x-api-key", "x-goog-api-key",
+})  # fmt: skip
 #: Of one connection, not of the message (RFC 9110, 7.6.1).
 HOP_BY_HOP = frozenset({
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade",
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authentication-info", "proxy-authorization", "proxy-connection",
+    "te", "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
 
 
