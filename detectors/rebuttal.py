@@ -21,9 +21,7 @@ _NEGATION = re.compile(
     r"|不|没|不是|(?:^| )не |никогда|\bnicht\b|\bkein|\bne\b.{1,20}\bpas\b|\bnunca\b|\bnon\b|\bnão\b|ません|ない"
 )
 #: What every negation holds, read a hundred times as fast.
-_MAY_NEGATE = Occurs(
-    r"\bno(?:t|n)?\b|\bnever\b|n't\b|不|没|не |никогда|\bnicht\b|\bkein|\bpas\b|\bnunca\b|\bnão\b|ません|ない"
-)
+_MAY_NEGATE = Occurs(r"\bno(?:t|n)?\b|\bnever\b|n't\b|不|没|не |никогда|\bnicht\b|\bkein|\bpas\b|\bnunca\b|\bnão\b|ません|ない")
 #: English questions whose premise an answer can deny, and openings that deny something else than it.
 _PREMISE = re.compile(
     r"(?:when|who|whom|where|which|in (?:which|what)|what (?:year|date|time|was|is|did|does|were)|how (?:many|did|old|was)|"

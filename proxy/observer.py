@@ -77,7 +77,8 @@ class Observer:
         return True
 
     async def run(self) -> None:
-        """Judge until cancelled, giving the loop back after every answer: requests come first."""
+        """Judge until cancelled. Requests come first: the loop has its turn after every answer, or after BURST_S where many
+        wait."""
         while True:
             await asyncio.sleep(0)
             runner, seen = await self._queue.get()
