@@ -37,13 +37,15 @@ class BareStream(_Bare, web.StreamResponse):
 class ClientReply:
     """One reply to one client request. `started`: the head has left, so status and headers can no longer change."""
 
-    __slots__ = ("_request", "_stream", "response")
+    __slots__ = ("_request", "_stream", "response", "served")
 
     def __init__(self, request: web.BaseRequest) -> None:
         self._request = request
         self._stream: BareStream | None = None
         #: What the server hands back to aiohttp when the request is done.
         self.response: web.StreamResponse | None = None
+        #: Handed to a route, which records what becomes of it.
+        self.served = False
 
     @property
     def started(self) -> bool:

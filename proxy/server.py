@@ -98,6 +98,7 @@ class Gateway:
             return reply.response
         limit = snapshot.settings.config.limits.connections
         self._enter(snapshot)
+        began = perf_counter()
         try:
             if limit and self._active > limit:
                 raise errors.Overloaded()
@@ -114,6 +115,9 @@ class Gateway:
         finally:
             self._leave(snapshot)
         assert reply.response is not None
+        if not reply.served:
+            # Refused or answered here: neither the guard nor the pass-through has counted it.
+            self._on_pass("", "other", reply.response.status, perf_counter() - began)
         return reply.response
 
     async def _serve(self, snapshot: Snapshot, request: web.BaseRequest, reply: ClientReply) -> None:
@@ -140,6 +144,7 @@ class Gateway:
             await self._pass(snapshot, route, request, reply, location, target, headers, body)
             return
         assert sent is not None
+        reply.served = True
         await self.guard.handle(snapshot, route, parsed, sent, reply)
 
     async def _read(
@@ -183,6 +188,7 @@ class Gateway:
     ) -> None:
         if route.injects_key and not location.guarded and not snapshot.pass_rules.allow(request.method, location.path):
             raise NotFound("this endpoint may not be used with the configured key")
+        reply.served = True
         began = perf_counter()
         status = 0
         try:

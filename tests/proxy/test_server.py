@@ -48,9 +48,12 @@ async def test_a_request_that_cannot_be_read_is_refused_naming_the_field(
     error = answer.doc["error"]
     assert (answer.status, error["type"], error["param"], error["code"]) == (400, "invalid_request_error", param, code)
     assert gate.upstream.seen == []
+    assert gate.metric("chunkguard_requests_total", route="other", status="4xx") == 1
 
 
-@pytest.mark.parametrize(("coding", "body"), [("gzip", b"no gzip"), ("gzip", gzip.compress(ASKED, mtime=0)[:-4]), ("rot13", ASKED)])
+@pytest.mark.parametrize(
+    ("coding", "body"), [("gzip", b"no gzip"), ("gzip", gzip.compress(ASKED, mtime=0)[:-4]), ("rot13", ASKED)]
+)
 async def test_a_body_that_does_not_decode_is_refused(gate: Rig, coding: str, body: bytes) -> None:
     answer = await gate.fetch("POST", CHAT, [("Content-Encoding", coding)], body)
     assert (answer.status, gate.upstream.seen) == (400, [])
