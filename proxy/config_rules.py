@@ -26,6 +26,7 @@ def breaches(config: Config, policies: Policies) -> Iterator[Breach]:
     yield from _ties(config)
     yield from _foreign_upstreams(config, policies)
     yield from _header_routes(config, policies)
+    yield from _moderations(config, policies)
 
 
 def is_loopback(address: str) -> bool:
@@ -94,6 +95,14 @@ def _foreign(config: Config, route: RouteSettings, name: str) -> str:
     if name != route.upstream and isinstance(settings, OpenAISettings) and settings.api_key is None:
         return f"upstream {name!r} is not the route's own and has no api_key: client credentials are not sent there"
     return ""
+
+
+def _moderations(config: Config, policies: Policies) -> Iterator[Breach]:
+    """An endpoint that is never asked is a guard that somebody believes in and does not have."""
+    for index, route in enumerate(config.routes):
+        asks = any(policy.mode == "refusal" and policy.enforcing and policy.retries for policy in policies[index])
+        if route.moderation is not None and not asks:
+            yield f"routes[{index}].moderation", "is never asked: no policy of the route enforces `refusal` with a retry"
 
 
 def _header_routes(config: Config, policies: Policies) -> Iterator[Breach]:

@@ -88,7 +88,22 @@ def test_a_rung_may_only_ask_an_upstream_with_a_key_of_its_own() -> None:
 def test_a_moderation_endpoint_needs_a_key_of_its_own() -> None:
     moderation = {"url": "https://three.example/v1"}
     assert breaches(routes=[{**route(), "moderation": moderation}]).keys() == {"routes[0].moderation.api_key"}
-    assert breaches(routes=[{**route(), "moderation": {**moderation, "api_key": "k"}}]) == {}
+    enforced = route("r", {"extends": "refusal", "enforcement": "enforce"})
+    assert breaches(routes=[{**enforced, "moderation": {**moderation, "api_key": "k"}}]) == {}
+
+
+FLAGGING = {
+    "extends": "refusal",
+    "enforcement": "enforce",
+    "boundary": {"inject": "never"},
+    "ladder": [{"action": "flag"}],
+}
+
+
+@pytest.mark.parametrize("policies", [[], ["code"], ["refusal"], [FLAGGING]])
+def test_a_moderation_endpoint_that_is_never_asked_is_refused(policies: list[Any]) -> None:
+    moderation = {"url": "https://three.example/v1", "api_key": "k"}
+    assert breaches(routes=[{**route("r", *policies), "moderation": moderation}]).keys() == {"routes[0].moderation"}
 
 
 GOLD = {"header": {"x-tier": "gold"}}

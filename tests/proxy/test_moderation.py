@@ -183,11 +183,9 @@ PICTURE = [{"type": "text", "text": WEEDS}, {"type": "image_url", "image_url": {
     ("prompt", "policy", "fields"),
     [
         (PICTURE, REFUSING, {}),
-        (WEEDS, "refusal", {}),
         (WEEDS, REFUSING, {"store": True}),
-        (WEEDS, {**REFUSING, "boundary": {"inject": "never"}, "ladder": [{"action": "flag"}]}, {}),
     ],
-    ids=["media", "observing", "stored", "no-ladder"],
+    ids=["media", "stored"],
 )
 async def test_nobody_is_asked_where_nothing_could_be_done(prompt: Any, policy: Any, fields: dict[str, Any]) -> None:
     async with FakeApi(moderation=BENIGN).serving() as api, FakeApi((REFUSAL, ADVICE)).serving() as upstream:
