@@ -103,7 +103,7 @@ def test_a_harmful_passage_deep_in_a_long_turn_is_found() -> None:
         ask("", "  "),
         Conversation((Turn("system", ENGLISH, 0), Turn("assistant", ENGLISH, 1))),
         ask(ENGLISH, media=True),
-        ask("Bawo ni photosynthesis ṣe waye ninu awọn eweko ti o wa ni ayika wa?"),
+        ask("Mo fẹ́ lọ sí ọjà lọ́la láti ra iṣu àti ata fún àwọn ọmọ mi ní ilé."),
         ask(ENGLISH, "Πώς μπορώ να μαγειρέψω φακές στο σπίτι για όλη την οικογένεια;"),
         ask("5+8=13?"),
         ask(ENGLISH * 200),
