@@ -12,13 +12,11 @@ from random import getrandbits
 from core.types import Change
 from core.values import frozen
 from proxy.errors import Unavailable
-from proxy.upstream.base import Headers, Upstream, UpstreamReply, UpstreamRequest
+from proxy.upstream.base import OF_BYTES, Headers, Upstream, UpstreamReply, UpstreamRequest, without
 from proxy.wire import chat
 
-#: Headers that describe the client's exact bytes, and are wrong for any others.
-_OF_BYTES = frozenset({"content-encoding", "content-md5", "digest", "content-digest", "content-length"})
 #: Headers of a request that asks for an answer, and is no request to delete one.
-_OF_BODY = _OF_BYTES | {"content-type", "idempotency-key"}
+_OF_BODY = OF_BYTES | {"content-type", "idempotency-key"}
 
 
 def new_key() -> str:
@@ -54,13 +52,13 @@ class AttemptCalls:
         if body is self.request.body:
             body = self.raw
         else:
-            headers = [header for header in headers if header[0].lower() not in _OF_BYTES]
+            headers = without(headers, OF_BYTES)
         if self.identity:
-            headers = [header for header in headers if header[0].lower() != "accept-encoding"]
+            headers = without(headers, ("accept-encoding",))
             headers.append(("Accept-Encoding", "identity"))
         if attempt > 1:
             # Each attempt is a request of its own; the client's key would make the provider repeat the first answer.
-            headers = [header for header in headers if header[0].lower() != "idempotency-key"]
+            headers = without(headers, ("idempotency-key",))
             headers.append(("Idempotency-Key", self.key()))
         return await upstream.open(
             UpstreamRequest("POST", self.path, headers, body, timeout_s=timeout_s, credentials=credentials)

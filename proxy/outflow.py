@@ -13,19 +13,16 @@ import orjson
 from core.types import Failure, Outcome, Piece
 from proxy.errors import GuardError, GuardUnavailable, ProtocolError, Timeout, Unavailable, render, render_event, render_headers
 from proxy.inflow import DECODED_BYTES, Inflow
+from proxy.passthrough import WHOLE_BYTES
 from proxy.present import Presenter
 from proxy.reply import ClientReply
-from proxy.upstream.base import Headers
+from proxy.upstream.base import OF_BYTES, Headers, without
 from proxy.wire import chat
 from proxy.wire.encoding import decode
 from proxy.wire.sse import Splitter
 
-#: A relayed plain body up to this size is sent as one write; a longer one, or one of unknown length, as it comes.
-WHOLE_BYTES: Final = 1 << 20
 #: Bytes of a relayed answer kept for scoring afterwards; of a longer one nothing is scored, and that is counted.
 COPY_BYTES: Final = 8 << 20
-#: Headers that describe exactly the bytes the upstream sent, and are wrong for any other.
-_OF_BYTES: Final = frozenset({"content-length", "content-encoding", "content-md5", "digest", "etag", "content-digest"})
 _EVENT_STREAM: Final = [("Content-Type", "text/event-stream; charset=utf-8"), ("Cache-Control", "no-cache")]
 _COMMENT: Final = b": keep-alive\n\n"
 
@@ -84,7 +81,7 @@ class Outflow:
     async def _plain(self, inflow: Inflow, data: bytes) -> None:
         if not self._reply.started:
             inflow.encoding = ""
-            inflow.headers = [(name, value) for name, value in inflow.headers if name.lower() not in _OF_BYTES]
+            inflow.headers = without(inflow.headers, OF_BYTES)
         await self.send(inflow, data)
 
     async def comment(self) -> None:
@@ -159,7 +156,7 @@ class Outflow:
             self.status = inflow.status
             headers = inflow.headers
             if not exact:
-                headers = [(name, value) for name, value in headers if name.lower() not in _OF_BYTES - {"content-encoding"}]
+                headers = without(headers, OF_BYTES - {"content-encoding"})
             await self._reply.start(inflow.status, headers + self._presenter.headers(self.known), inflow.reason)
 
     # ---- the end
@@ -192,7 +189,7 @@ class Outflow:
         headers = inflow.headers
         if self._reports(inflow):
             body = chat.add_report(body, self._presenter.report(outcome), streamed=False)
-            headers = [(name, value) for name, value in headers if name.lower() not in _OF_BYTES]
+            headers = without(headers, OF_BYTES)
             headers = [*headers, ("Content-Length", str(len(body)))]
         elif self._composed:
             headers = [*headers, ("Content-Length", str(len(body)))]

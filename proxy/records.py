@@ -7,7 +7,6 @@ name that a client chose.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from core.types import ActionKind, AttemptSummary, HoldKind, Level, Mode, Outcome, OutcomeKind, Span, Usage, Verdict
 from core.values import frozen
@@ -233,19 +232,3 @@ def _worse(outcome: Outcome, first: Verdict | None) -> tuple[Mode, ...]:
             after = _levels_by_mode(summary.verdict)
             found |= {mode: None for mode, level in after.items() if level > before.get(mode, Level.CLEAR)}
     return tuple(found)
-
-
-def judged_later(record: DecisionRecord, verdict: Verdict, *, detector_s: float, scanned_characters: int) -> DecisionRecord:
-    """A relayed exchange's record once its copy was scored."""
-    seconds = replace(record.seconds, detector=record.seconds.detector + detector_s)
-    return replace(
-        record,
-        verdict=_level(verdict),
-        first_verdict=_level(verdict),
-        modes=verdict.modes,
-        findings=tuple(_findings(record.chosen or 1, verdict)),
-        unchecked=tuple(sorted(verdict.unchecked)),
-        seconds=seconds,
-        scanned_characters=record.scanned_characters + scanned_characters,
-        scans=record.scans + 1,
-    )

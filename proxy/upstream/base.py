@@ -8,7 +8,7 @@ cut body). An error status is a reply, not an error.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from typing import Protocol
 
 import orjson
@@ -24,6 +24,8 @@ CREDENTIALS = frozenset({
     "api-key", "authorization", "cookie", "ocp-apim-subscription-key", "openai-organization", "openai-project",
     "x-amz-security-token", "x-api-key", "x-goog-api-key",
 })  # fmt: skip
+#: What describes exactly the bytes of a body, and is wrong of any others.
+OF_BYTES = frozenset({"content-digest", "content-encoding", "content-length", "content-md5", "digest", "etag"})
 #: Of one connection, not of the message (RFC 9110, 7.6.1).
 HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authentication-info", "proxy-authorization", "proxy-connection",
@@ -86,13 +88,18 @@ class Upstream(Protocol):
         ...
 
 
+def without(headers: Sequence[tuple[str, str]], names: Container[str]) -> Headers:
+    """The headers but those of `names` (lower case)."""
+    return [header for header in headers if header[0].lower() not in names]
+
+
 def end_to_end(headers: Sequence[tuple[str, str]]) -> Headers:
     """The headers without those of the connection, and without what `Connection` names as its own (RFC 9110, 7.6.1)."""
     dropped: set[str] | frozenset[str] = HOP_BY_HOP
     for name, value in headers:
         if len(name) == 10 and name.lower() == "connection":
             dropped = dropped | {token.strip().lower() for token in value.split(",")}
-    return [item for item in headers if item[0].lower() not in dropped]
+    return without(headers, dropped)
 
 
 def request_headers(request: UpstreamRequest, *, drop_credentials: bool) -> Headers:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-import pytest
 
 from core.types import (
     Action,
@@ -24,7 +23,7 @@ from core.types import (
     Usage,
     Verdict,
 )
-from proxy.records import DecisionRecord, Place, Seconds, from_outcome, judged_later
+from proxy.records import DecisionRecord, Place, Seconds, from_outcome
 
 CLEAR = Verdict()
 SECRET = "sk-planted-secret and a prompt"
@@ -110,15 +109,11 @@ def test_policies_that_could_not_judge_are_named() -> None:
     assert record(Outcome("answered", 1, verdict, verdict, attempts=(attempt(1, verdict),))).unchecked == ("code", "refusal")
 
 
-@pytest.mark.parametrize("late", [True, False])
-def test_a_relayed_answer_is_judged_afterwards(late: bool) -> None:
+def test_a_relayed_answer_is_judged_afterwards() -> None:
     outcome = Outcome("relayed", 1, attempts=(attempt(1),))
     verdict = found(("fiction", Level.MISROUTED), acting=False)
-    if late:
-        made = judged_later(record(outcome, scans=1), verdict, detector_s=0.25, scanned_characters=7)
-        assert (made.seconds.detector, made.scanned_characters, made.scans) == (0.25, 7, 2)
-    else:
-        made = record(outcome, verdict=verdict)
+    made = record(outcome, verdict=verdict, seconds=Seconds(detector=0.25), scanned_characters=7, scans=2)
+    assert (made.seconds.detector, made.scanned_characters, made.scans) == (0.25, 7, 2)
     assert (made.verdict, made.first_verdict, made.modes) == ("misrouted", "misrouted", ("fiction",))
     assert [item.mode for item in made.findings] == ["fiction"]
 
