@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from math import sqrt
 
 import numpy as np
 
 from detectors.base import CurvePoint, Metric
+from detectors.measures import area, wilson
 from detectors.training.examples import Example
 from detectors.training.fit import Fitted, Floats
 
@@ -19,25 +19,6 @@ from detectors.training.fit import Fitted, Floats
 ENOUGH = 30
 #: Area under the ROC curve below which a measured language is not answered.
 BAR = 0.65
-
-
-def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95% Wilson interval of a rate; (0, 1) of nothing."""
-    if n == 0:
-        return 0.0, 1.0
-    rate, square = hits / n, z * z
-    middle = (rate + square / (2 * n)) / (1 + square / n)
-    half = z * sqrt(rate * (1 - rate) / n + square / (4 * n * n)) / (1 + square / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def area(scores: Floats, positive: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:
-    """Area under the ROC curve: the chance that a positive outranks a negative; ties count half."""
-    up, down = scores[positive], np.sort(scores[~positive])
-    if not len(up) or not len(down):
-        return float("nan")
-    below = np.searchsorted(down, up, "left") + np.searchsorted(down, up, "right")
-    return float(below.mean() / (2 * len(down)))
 
 
 def threshold(scores: Floats, rate: float) -> float:

@@ -19,7 +19,7 @@ from detectors.training.data import DigestError, Row, prompt_key, read_row, user
 from detectors.training.examples import OWN_FOLD, Corpus, Example
 from detectors.training.export import graph
 from detectors.training.fit import balance, fit, shortened
-from detectors.training.measure import area, threshold, wilson
+from detectors.training.measure import threshold
 
 CARD = Path(__file__).parents[2] / "docs" / "detectors.md"
 SPEC = FeatureSpec(version=VERSION, rows=2**12, char_orders=(4, 6), opening_words=4)
@@ -144,17 +144,6 @@ def test_own_texts_show_no_class_by_their_frame() -> None:
     assert {lang for lang, _ in templates.asks_code()} == {lang for lang, _ in templates.ordinary()}
     assert {lang for lang, _ in templates.refusals()} == {lang for lang, _ in templates.answers()}
     assert not any("{" in text for make in (templates.asks_code, templates.ordinary, templates.harmful) for _, text in make())
-
-
-@pytest.mark.parametrize(("hits", "n", "low", "high"), [(0, 0, 0.0, 1.0), (0, 300, 0.0, 0.01264), (45, 50, 0.78640, 0.95652)])
-def test_wilson_intervals_are_the_published_ones(hits: int, n: int, low: float, high: float) -> None:
-    assert wilson(hits, n) == pytest.approx((low, high), abs=2e-5)
-
-
-def test_area_is_the_chance_to_outrank() -> None:
-    scores = np.array([0.0, 1.0, 1.0, 2.0])
-    assert area(scores, np.array([False, True, False, True])) == pytest.approx(0.875)
-    assert np.isnan(area(scores, np.array([True] * 4)))
 
 
 def test_a_threshold_holds_the_rate_it_was_picked_for() -> None:
