@@ -9,11 +9,11 @@ import multiprocessing
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
 import orjson
 from rich.console import Console
@@ -28,6 +28,8 @@ from proxy.errors import GuardError
 BATCH: Final = 64
 
 Numbered = tuple[int, bytes]
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 @dataclass(slots=True)
@@ -59,13 +61,19 @@ class Line:
 _checker: Checker | None = None
 
 
-def scan_batch(batch: list[Numbered]) -> list[Line]:
-    """Judge some lines; runs in a worker process, which keeps its warm detectors."""
+def warm_checker() -> Checker:
+    """The one checker of this process, made and warmed when it is first asked for."""
     global _checker
     if _checker is None:
         _checker = Checker()
         _checker.suite.warm()
-    return [scan_line(_checker, number, line) for number, line in batch]
+    return _checker
+
+
+def scan_batch(batch: list[Numbered]) -> list[Line]:
+    """Judge some lines; runs in a worker process, which keeps its warm detectors."""
+    checker = warm_checker()
+    return [scan_line(checker, number, line) for number, line in batch]
 
 
 def scan_line(checker: Checker, number: int, line: bytes) -> Line:
@@ -93,10 +101,9 @@ def scan(source: BinaryIO, target: BinaryIO, *, processes: int = 0, total: int |
     """Judge all lines of `source` into `target`. `processes`: 0 = one a core. `total`: lines, for the progress bar."""
     console = Console(stderr=True)
     tally = Tally()
-    columns = (TextColumn("scan"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
+    with progress_bar("scan", console, quiet=quiet) as progress:
         bar = progress.add_task("scan", total=total)
-        for lines in _results(batches(source), processes or os.cpu_count() or 1):
+        for lines in in_processes(scan_batch, batches(source), processes):
             for line in lines:
                 if line.problem:
                     tally.bad += 1
@@ -111,20 +118,29 @@ def scan(source: BinaryIO, target: BinaryIO, *, processes: int = 0, total: int |
     return tally
 
 
-def _results(work: Iterator[list[Numbered]], processes: int) -> Iterator[list[Line]]:
-    """Results in the order of the work, with a bounded number of batches on the way."""
+def in_processes(function: Callable[[In], Out], work: Iterator[In], processes: int) -> Iterator[Out]:
+    """Results in the order of the work, with a bounded number of batches on the way. `processes`: 0 = one a core.
+
+    `function` and what goes in and out of it must be picklable; with one process it runs here."""
+    processes = processes or os.cpu_count() or 1
     if processes == 1:
-        yield from map(scan_batch, work)
+        yield from map(function, work)
         return
     # Spawned, not forked: a fork would copy the locks of onnxruntime's and the progress bar's threads.
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        pending: list[Future[list[Line]]] = []
+        pending: list[Future[Out]] = []
         for batch in work:
-            pending.append(pool.submit(scan_batch, batch))
+            pending.append(pool.submit(function, batch))
             if len(pending) >= processes * 4:
                 yield pending.pop(0).result()
         for future in pending:
             yield future.result()
+
+
+def progress_bar(title: str, console: Console, *, quiet: bool) -> Progress:
+    """A bar of done and all with the time left; shown on a terminal only."""
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=quiet or not console.is_terminal)
 
 
 def _print(console: Console, tally: Tally) -> None:
