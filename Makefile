@@ -83,12 +83,12 @@ schema: $(STAMP)
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
-# runtime: what serves; dev: runtime, training and the tests; build: what makes the wheel. The smaller ones bind the larger one.
+# runtime: what serves; dev: runtime, training, evaluation and the tests; build: what makes the wheel. The smaller ones bind the larger one.
 lock: $(STAMP)
 	$(COMPILE) pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --group build -o requirements/build.lock
-	$(COMPILE) --extra training --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --extra training --extra eval --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache
-	find core detectors policies proxy tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find core detectors policies proxy evaluation tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +

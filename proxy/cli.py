@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | schema`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from core.types import MODES
 from proxy.errors import ConfigError
 
 OK, FOUND, FAILED = 0, 1, 2
@@ -79,6 +80,20 @@ def parser() -> argparse.ArgumentParser:
     scan.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     scan.set_defaults(run=_scan)
 
+    measure = commands.add_parser(
+        "eval", help="measure on labelled exchanges", description="Judge labelled exchanges and say how right the verdicts are."
+    )
+    measure.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="JSONL file, or folder of *.jsonl files")
+    measure.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for eval.html, .md, .json and pictures")
+    measure.add_argument("--mode", action="append", choices=MODES, help="figures of this mode only; may be repeated")
+    measure.add_argument("--limit", type=_count, default=0, metavar="N", help="judge N rows drawn at random (default: all)")
+    measure.add_argument("--seed", type=int, default=0, help="of the drawing, and of ties among errors (%(default)s)")
+    measure.add_argument("--errors", type=_count, default=10, metavar="N", help="errors shown per mode and kind (%(default)s)")
+    measure.add_argument("--no-text", action="store_true", help="show no text of prompts and answers, only ids and names")
+    measure.add_argument("--processes", type=_count, default=0, help="worker processes (default: one a core)")
+    measure.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    measure.set_defaults(run=_eval)
+
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(run=_schema)
     return root
@@ -140,6 +155,36 @@ def _scan(arguments: argparse.Namespace) -> int:
     with open_source(arguments.source) as source, open_target(arguments.target) as target:
         tally = scan(source, target, processes=arguments.processes, total=total, quiet=arguments.quiet)
     return FOUND if tally.bad else OK
+
+
+def _eval(arguments: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is None:
+        print(
+            "chunkguard: eval draws with matplotlib: install chunkguard with the extra 'eval', or matplotlib", file=sys.stderr
+        )
+        return FAILED
+    from evaluation.command import evaluate
+
+    return evaluate(
+        arguments.paths,
+        arguments.out,
+        modes=arguments.mode or MODES,
+        limit=arguments.limit,
+        seed=arguments.seed,
+        processes=arguments.processes,
+        errors=arguments.errors,
+        texts=not arguments.no_text,
+        quiet=arguments.quiet,
+    )
+
+
+def _count(text: str) -> int:
+    """A whole number that is not negative."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
+    return int(text)
 
 
 def _schema(arguments: argparse.Namespace) -> int:

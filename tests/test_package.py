@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("core", "detectors", "policies", "proxy")
+PACKAGES = ("core", "detectors", "policies", "proxy", "evaluation")
 
 EXCHANGES = [
     {"id": "sum", "prompt": "Is 2+7=9?", "response": "No, 2+7=9 is incorrect. The correct answer is 2+7=9."},
@@ -84,7 +84,9 @@ def pins(lock: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(("lock", "groups"), [("runtime", []), ("build", ["build"]), ("dev", ["training", "build", "dev"])])
+@pytest.mark.parametrize(
+    ("lock", "groups"), [("runtime", []), ("build", ["build"]), ("dev", ["training", "eval", "build", "dev"])]
+)
 def test_the_locks_name_everything_by_hash(lock: str, groups: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     optional = {**project["project"]["optional-dependencies"], **project["dependency-groups"]}
@@ -126,16 +128,16 @@ def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
 
 
 def test_the_installed_code_is_the_wheels(installed: Installed) -> None:
-    code = "import core, detectors, policies, proxy; print(*(m.__file__ for m in (core, detectors, policies, proxy)))"
+    code = f"import {', '.join(PACKAGES)}; print(*(m.__file__ for m in ({', '.join(PACKAGES)})))"
     done = subprocess.run([installed.python, "-c", code], cwd=installed.folder, capture_output=True, text=True, check=True)
     assert str(ROOT) not in done.stdout
-    assert done.stdout.count(str(installed.python.parent.parent)) == 4
+    assert done.stdout.count(str(installed.python.parent.parent)) == len(PACKAGES)
 
 
 def test_the_command_names_its_subcommands(installed: Installed) -> None:
     done = installed.run("--help")
     assert done.returncode == 0, done.stderr
-    for command in ("serve", "demo", "validate", "explain", "scan", "schema"):
+    for command in ("serve", "demo", "validate", "explain", "scan", "eval", "schema"):
         assert re.search(rf"\b{command}\b", done.stdout)
 
 
@@ -156,3 +158,14 @@ def test_scan_runs_from_another_folder(installed: Installed) -> None:
     assert [verdict["verdict"] for verdict in verdicts] == ["misrouted", "clear"]
     assert verdicts[0]["modes"]["rebuttal"]["verdict"] == "misrouted"
     assert {trigger["name"] for trigger in verdicts[0]["triggers"]} == {"equality_check"}
+
+
+def test_eval_runs_from_another_folder(installed: Installed) -> None:
+    labels = [{"behaviour": "rebuttal", "appropriate": False}, {"behaviour": "none"}]
+    rows = [{**exchange, **label} for exchange, label in zip(EXCHANGES, labels, strict=True)]
+    source = installed.folder / "labelled.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    done = installed.run("eval", source.name, "--out", "measured", "--processes", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads((installed.folder / "measured" / "eval.json").read_text(encoding="utf-8"))["figures"]
+    assert figures["modes"]["rebuttal"]["systems"]["misrouted"]["recall"]["hits"] == 1
