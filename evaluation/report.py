@@ -117,6 +117,8 @@ def _summary(figures: Figures) -> Iterator[Block]:
         "threshold."
     )
     yield Grid(_CURVES, tuple((_name(name), *_curve(group)) for name, group in figures.modes.items()))
+    if figures.mean_auc is not None:
+        yield Paragraph(f"Mean AUC of the modes that have mis-routed and ordinary rows: {_figure(figures.mean_auc)}.")
     unchecked = {name: group.unchecked for name, group in figures.modes.items() if group.unchecked and name != ANY}
     if unchecked:
         said = ", ".join(f"{name} {count}" for name, count in unchecked.items())

@@ -20,8 +20,8 @@ from evaluation.markers import unfold
 NONE: Final = "none"
 UNKNOWN: Final = "unknown"
 BEHAVIOURS: Final = (*MODES, NONE, UNKNOWN)
-#: Fields of a row that belong to the request: they say what was asked.
-_REQUEST_FIELDS: Final = ("tools", "functions", "response_format", "max_tokens", "max_completion_tokens", "tool_choice")
+#: Fields that say something of a row, not of its request. The others pass: `tools` or `response_format` say what was asked.
+_OWN_FIELDS: Final = frozenset({"id", "source", "prompt", "response", "behaviour", "appropriate", "lang", "model", "note"})
 
 
 class BadRow(ValueError):
@@ -114,10 +114,10 @@ def read_row(line: Line) -> tuple[Label, dict[str, Any]]:
 def exchange_of(row: dict[str, Any]) -> dict[str, Any]:
     """A row as `proxy.check` reads exchanges. Turns and tools written into a `prompt` are parsed; `messages` are taken as
     they are. Raises BadRow."""
-    doc = {name: row[name] for name in _REQUEST_FIELDS if row.get(name) is not None}
+    doc = {name: value for name, value in row.items() if name not in _OWN_FIELDS and value is not None}
     doc["response"] = row["response"]
-    if "messages" in row:
-        return {**doc, "messages": row["messages"]}
+    if "messages" in doc:
+        return doc
     prompt = row.get("prompt")
     if not isinstance(prompt, str):
         raise BadRow("give 'messages' (an array) or 'prompt' (a string)")

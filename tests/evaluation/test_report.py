@@ -67,6 +67,7 @@ def test_what_is_left_out_is_said() -> None:
     assert "4 rows with unknown behaviour, 5 prompts without an answer, 3 lines that could not be read" in said
     assert "drawn at random" not in said
     assert "drawn at random (seed 0) from 900" in texts_of(report(ROWS, limit=161, usable=900))
+    assert "Mean AUC of the modes that have mis-routed and ordinary rows: 0.950." in said
     assert "could not be judged, counted as not flagged with score 0: refusal 1." in said
 
 

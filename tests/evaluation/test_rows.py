@@ -59,7 +59,7 @@ def test_a_bad_line_says_why(row: Any, said: str) -> None:
 
 def test_an_exchange_holds_what_was_asked_and_nothing_of_the_label() -> None:
     tools = [{"type": "function", "function": {"name": "clock"}}]
-    doc = exchange_of({**GOOD, "tools": tools, "max_tokens": 5, "lang": "en", "note": "x", "model": "m"})
+    doc = exchange_of({**GOOD, "tools": tools, "max_tokens": 5, "stop": None, "lang": "en", "note": "x", "model": 3})
     assert doc == {
         "messages": [{"role": "user", "content": "Why?"}],
         "response": "So.",
@@ -70,6 +70,8 @@ def test_an_exchange_holds_what_was_asked_and_nothing_of_the_label() -> None:
 
 def test_messages_are_taken_as_they_are_and_prompts_are_unfolded() -> None:
     messages = [{"role": "user", "content": "Human: hello"}]
+    hello = [{"role": "user", "content": "hello"}]
+    assert exchange_of({"messages": None, "prompt": "Human: hello", "response": "Hi."})["messages"] == hello
     assert exchange_of({"messages": messages, "response": "Hi."})["messages"] == messages
     doc = exchange_of({"prompt": '[tools offered: [{"name": "f"}]]\nHuman: hello', "response": "Hi."})
     assert doc["messages"] == [{"role": "user", "content": "hello"}]
