@@ -7,7 +7,7 @@ span of `Reply.text`. Patterns are a few RE2 automata, literals one Aho-Corasick
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,9 +15,10 @@ import ahocorasick
 import re2
 
 from core.types import Conversation
-from detectors.lazy import Occurs
+from detectors.lazy import Occurs, lazy
 from detectors.lexicons import load_table
 from detectors.patterns import PatternSet, Region
+from detectors.signs import PROTAGONIST, PROTAGONIST_ACTS, find_signs
 
 #: Characters of the visible answer that decide refusal, rebuttal and story openings.
 HEAD_CHARS = 600
@@ -37,14 +38,7 @@ _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _OPTION = re.compile(r"[A-D][.)、:：]\s*")
 _LEAD = "#*_>\"'“”‘’«»「『`-–— \t\r\n"
 
-# A named protagonist acting in the past tense, and scene setting, need the case of the original.
-_PROTAGONIST_PATTERN = (
-    r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)? (?:had (?:always|never|just|been|lived|grown)|stood|sat|looked|walked|stared|gazed|"
-    r"whispered|smiled|sighed|nodded|laughed|woke|wandered|ran|climbed|knelt|paused|frowned|shivered|clutched|grinned|"
-    r"tugged|peered|leaned|felt (?:a|the|his|her)|could (?:see|hear|feel))\b"
-)
-_PROTAGONIST = re2.compile(_PROTAGONIST_PATTERN)
-_HAS_PROTAGONIST = Occurs(_PROTAGONIST_PATTERN)
+_PROTAGONIST = re2.compile(PROTAGONIST_ACTS)
 _PRONOUNS = re2.compile(r"(?i)\b(?:she|he|her|his|him|my grandmother|grandpa|grandma)\b")
 _THINK = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"))
 
@@ -151,6 +145,11 @@ class Phrases:
         self._whole: dict[str, list[Hit]] | None = None
         self._read = 0
 
+    @lazy
+    def signs(self) -> Container[int]:
+        """What the exact checks of the visible answer need to find anything."""
+        return find_signs(self.text, self.start)
+
     @property
     def length(self) -> int:
         """Characters of the visible answer."""
@@ -202,11 +201,11 @@ class Phrases:
 
     def narrative(self) -> tuple[float, Hit | None]:
         """How much the opening reads like a story, 0 to 1, with the phrase that shows it best."""
-        head = self.text[self.start : self.start + 2 * HEAD_CHARS]
         strong, title, speech = self.hits("story.strong"), self.hits("story.title"), self.hits("story.speech")
         score = 0.6 * bool(strong) + 0.3 * bool(title) + 0.35 * bool(speech)
+        head = self.text[self.start : self.start + 2 * HEAD_CHARS] if score or PROTAGONIST in self.signs else ""
         protagonist = None
-        found = _PROTAGONIST.search(head) if _HAS_PROTAGONIST(head.encode("utf-8", "replace")) else None
+        found = _PROTAGONIST.search(head) if PROTAGONIST in self.signs else None
         if found is not None:
             protagonist = Hit("story.protagonist", self.start + found.start(), self.start + found.end())
             score += 0.35
