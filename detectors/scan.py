@@ -23,6 +23,7 @@ from core.types import Conversation, Turn
 from core.values import frozen
 from detectors.lexicons import load_table, table_names
 from detectors.normalise import Folded, fold
+from detectors.patterns import together
 from detectors.rules import MAX_HITS, Hit, Hits, Rule, apply_rules
 
 #: Characters read of a long turn: its beginning and its end; of a system prompt as well.
@@ -208,11 +209,7 @@ def _without_marks(folded: str, data: bytes) -> bytes:
 @cache
 def _mark_set() -> Any:
     """An automaton that says which of _MARKS occur, and, as the last of them, whether any other mark does."""
-    marks = re2.Set.SearchSet(_options())
-    for pattern in (*_MARKS, _OTHER_MARK):
-        marks.Add(pattern)
-    marks.Compile()
-    return marks
+    return together([*_MARKS, _OTHER_MARK])
 
 
 def _key(word: str) -> tuple[str, int, int, bool]:
@@ -248,24 +245,17 @@ class Pattern:
     gate: tuple[str, ...] = ()
 
 
-def _options() -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    # The set's lazily built automaton needs room, or it starts over for every text.
-    options.max_mem = 64 << 20
-    return options
-
-
 class Patterns:
-    """Patterns behind sets: a text is read once for all patterns of a gate, and again only by those that occur in it."""
+    """Patterns by their gates: a text is read once for all patterns of a gate, and again only by those that occur in it."""
 
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
-        """Raises ValueError naming the feature and the pattern that RE2 refuses."""
-        self._groups: dict[tuple[str, ...], _Group] = {}
+    def __init__(self, patterns: Sequence[Pattern], *, rare: bool = False) -> None:
+        """`rare`: few texts hold what the patterns without a gate look for (see `detectors.patterns.together`).
+
+        Raises ValueError naming the feature and the pattern that RE2 refuses."""
+        groups: dict[tuple[str, ...], list[Pattern]] = {}
         for pattern in patterns:
-            self._groups.setdefault(pattern.gate, _Group()).add(pattern)
-        for group in self._groups.values():
-            group.finish()
+            groups.setdefault(pattern.gate, []).append(pattern)
+        self._groups = {gate: _Group(members, rare=rare and not gate) for gate, members in groups.items()}
 
     def find(self, text: str, hits: Hits, data: bytes | None = None) -> None:
         """Add the hits in `text` of every pattern without a gate, or whose gate is open. `data`: the text in UTF-8, where it
@@ -281,27 +271,27 @@ class Patterns:
 class _Group:
     """The patterns of one gate."""
 
-    def __init__(self) -> None:
-        self._options = _options()
-        self._set = re2.Set.SearchSet(self._options)
-        self._patterns: list[tuple[Pattern, Any, int]] = []
-
-    def add(self, pattern: Pattern) -> None:
-        try:
-            compiled_pattern = re2.compile(pattern.source, self._options)
-            self._set.Add(pattern.source)
-        except (re2.error, UnicodeEncodeError) as error:
-            raise ValueError(f"{pattern.feature}: bad pattern {pattern.source!r}: {_reason(error)}") from None
-        self._patterns.append((pattern, compiled_pattern, 1 if compiled_pattern.groups else 0))
-
-    def finish(self) -> None:
-        self._set.Compile()
+    def __init__(self, patterns: Sequence[Pattern], *, rare: bool) -> None:
+        self._patterns = [(pattern, *_compile(pattern)) for pattern in patterns]
+        self._many = together([pattern.source for pattern in patterns], rare=rare)
 
     def find(self, text: str, data: bytes, hits: Hits) -> None:
-        matches = self._set.Match(data)
+        matches = self._many.Match(data)
         if matches:
             for number in sorted(matches) if len(matches) > 1 else matches:
                 _collect(text, hits, *self._patterns[number])
+
+
+def _compile(pattern: Pattern) -> tuple[Any, int]:
+    """A pattern, ready to search, and the group that is its span."""
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = 64 << 20
+    try:
+        compiled_pattern = re2.compile(pattern.source, options)
+    except (re2.error, UnicodeEncodeError) as error:
+        raise ValueError(f"{pattern.feature}: bad pattern {pattern.source!r}: {_reason(error)}") from None
+    return compiled_pattern, 1 if compiled_pattern.groups else 0
 
 
 def _encoded(text: str) -> tuple[str, bytes]:
@@ -361,13 +351,13 @@ def compiled() -> Tables:
             entries.setdefault(feature, []).extend(_spellings(words))
     fragments = _expand_fragments(rules["fragments"])
 
-    def patterns(specs: Iterable[Mapping[str, Any]]) -> Patterns:
-        return Patterns([_pattern(spec, fragments) for spec in specs])
+    def patterns(specs: Iterable[Mapping[str, Any]], rare: bool = False) -> Patterns:
+        return Patterns([_pattern(spec, fragments) for spec in specs], rare=rare)
 
     return Tables(
         Words(entries),
         patterns({"feature": feature, "source": source, "marks": True} for feature, source in _CHAR_GATES.items()),
-        patterns(rules["patterns"]),
+        patterns(rules["patterns"], rare=True),
         patterns(rules["raw_patterns"]),
         tuple(map(_rule, rules["gates"])),
         tuple(map(_rule, rules["rules"])),

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-import re2
-
 from detectors.lexicons import load_table
+from detectors.patterns import together
 
 #: Characters read from where the visible answer starts; a check that looks beyond them must look there itself.
 SIGN_CHARS = 40_000
@@ -31,18 +30,7 @@ FENCE, LATEX, SESSION, PROGRAM, PROTAGONIST = range(5)
 _PATTERNS = ("```|~~~", r"[$\\]", ">>> ", PROGRAM_LINE, PROTAGONIST_ACTS)
 
 
-def _compile() -> re2.Set:
-    options = re2.Options()
-    options.max_mem = 32 << 20
-    options.never_capture = True
-    signs = re2.Set.SearchSet(options)
-    for pattern in _PATTERNS:
-        signs.Add(pattern)
-    signs.Compile()
-    return signs
-
-
-_SIGNS = _compile()
+_SIGNS = together(_PATTERNS)
 
 
 def find_signs(text: str, start: int) -> Container[int]:

@@ -167,3 +167,15 @@ def test_user_turns_are_read_once():
     assert scan.parts[0] is scan.user[0]
     assert scan.parts[2] is scan.user[1]
     assert scan.parts[1].turn is turns[1]
+
+
+@pytest.mark.parametrize("rare", [False, True])
+def test_patterns_find_the_same_from_either_engine(rare):
+    patterns = Patterns(
+        [Pattern("year", r"in (\d{4})"), Pattern("any", r"\w"), Pattern("late", "never", gate=("year",))], rare=rare
+    )
+    hits = {}
+    patterns.find("née in 1984, never in 2001", hits)
+    assert hits["year"] == [(7, 11), (22, 26)]
+    assert len(hits["any"]) == 19
+    assert hits["late"] == [(13, 18)]
