@@ -47,21 +47,28 @@ class PatternSet:
         self._groups = [group for group, _ in rows]
         self._patterns = [re2.compile(pattern, options) for _, pattern in rows]
         self._many = together([pattern for _, pattern in rows], rare=rare) if rows else None
+        self._rare = rare
 
     def match(self, data: bytes) -> Sequence[int]:
-        """Ids of the patterns that occur in UTF-8 `data`."""
+        """Numbers of the patterns that occur in UTF-8 `data`."""
         return (self._many.Match(data) or ()) if self._many is not None else ()
+
+    def likely(self, data: bytes) -> Sequence[int]:
+        """Numbers of the patterns that may occur, for less: of rare ones, those whose literals do."""
+        if self._many is None:
+            return ()
+        return (self._many.Match(data, True) if self._rare else self._many.Match(data)) or ()
 
     def group(self, number: int) -> str:
         return self._groups[number]
 
-    def span(self, number: int, data: bytes) -> tuple[int, int]:
-        """The first match of pattern `number`, in characters."""
+    def span(self, number: int, data: bytes) -> tuple[int, int] | None:
+        """The first match of pattern `number`, in characters; None where it does not occur."""
         found = self._patterns[number].search(data)
-        if found is None:  # pragma: no cover - the set said that it occurs
-            return 0, 0
+        if found is None:
+            return None
         start, end = found.span()
-        if len(data) < 1 or data.isascii():
+        if data.isascii():
             return start, end
         first = len(data[:start].decode("utf-8", "ignore"))
         return first, first + len(data[start:end].decode("utf-8", "ignore"))
@@ -86,11 +93,21 @@ class Region:
         self._latin = PatternSet(plain), PatternSet(rare, rare=True)
         self._all = (*self._latin, PatternSet(scripts, rare=True))
 
-    def find(self, text: str) -> list[tuple[PatternSet, int, bytes]]:
-        """Every pattern that occurs in a lower-cased text: its set, its number there, and the text in UTF-8."""
+    def find(self, text: str) -> set[str]:
+        """The groups of which a pattern occurs in a lower-cased text."""
+        sets, data = self._read(text)
+        return {patterns.group(number) for patterns in sets for number in patterns.match(data)}
+
+    def likely(self, text: str) -> list[tuple[PatternSet, int, bytes]]:
+        """Every pattern that may occur in a lower-cased text: its set, its number there, and the text in UTF-8.
+
+        Most groups are never asked for: whether a pattern does occur is found out with its place (see `PatternSet.span`)."""
+        sets, data = self._read(text)
+        return [(patterns, number, data) for patterns in sets for number in patterns.likely(data)]
+
+    def _read(self, text: str) -> tuple[tuple[PatternSet, ...], bytes]:
         data = text.encode("utf-8", "replace")
-        sets = self._latin if len(data) == len(text) else self._all
-        return [(patterns, number, data) for patterns in sets for number in patterns.match(data)]
+        return (self._latin if len(data) == len(text) else self._all), data
 
 
 def _has_gap(pattern: str) -> bool:

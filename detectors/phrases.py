@@ -139,9 +139,9 @@ class Phrases:
         self.opening = opening_start(text, self.start)
         self._head = lower(text[self.opening : self.opening + HEAD_CHARS])
         self._found: dict[str, tuple[Hit, ...]] = {}
-        self._numbers: dict[str, list[tuple[PatternSet, int, bytes]]] = {}
-        for patterns, number, data in lexicon().head.find(self._head):
-            self._numbers.setdefault(patterns.group(number), []).append((patterns, number, data))
+        self._likely: dict[str, list[tuple[PatternSet, int, bytes]]] = {}
+        for patterns, number, data in lexicon().head.likely(self._head):
+            self._likely.setdefault(patterns.group(number), []).append((patterns, number, data))
         self._whole: dict[str, list[Hit]] | None = None
         self._read = 0
 
@@ -164,12 +164,12 @@ class Phrases:
 
     @property
     def silent(self) -> bool:
-        """Whether no head group occurs at all."""
-        return not self._numbers
+        """Whether no head group can occur at all."""
+        return not self._likely
 
     def has(self, group: str) -> bool:
         """Whether a pattern of a head group occurs."""
-        return group in self._numbers
+        return bool(self.hits(group))
 
     @property
     def may_refuse(self) -> bool:
@@ -178,11 +178,12 @@ class Phrases:
 
     def hits(self, group: str) -> tuple[Hit, ...]:
         """The first hit of every pattern of a head group, in order of place."""
-        if not self._numbers or group not in self._numbers:
+        if group not in self._likely:
             return ()
         if group not in self._found:
-            spans = (patterns.span(number, data) for patterns, number, data in self._numbers[group])
-            self._found[group] = tuple(sorted(Hit(group, self.opening + s, self.opening + e) for s, e in spans))
+            spans = [patterns.span(number, data) for patterns, number, data in self._likely[group]]
+            hits = [Hit(group, self.opening + span[0], self.opening + span[1]) for span in spans if span is not None]
+            self._found[group] = tuple(sorted(hits))
         return self._found[group]
 
     def suspects(self, chars: int) -> bool:
@@ -243,10 +244,10 @@ def prompt_cues(conversation: Conversation) -> frozenset[str]:
     cues: set[str] = set()
     user = conversation.last_user
     if user is not None:
-        cues.update(p.group(n) for p, n, _ in lexicon().prompt.find(lower(_ends(user.text))))
+        cues |= lexicon().prompt.find(lower(_ends(user.text)))
     for turn in conversation.turns:
         if turn.role == "system":
-            cues.update(p.group(n) for p, n, _ in lexicon().system.find(lower(_ends(turn.text))))
+            cues |= lexicon().system.find(lower(_ends(turn.text)))
     return frozenset(cues)
 
 
