@@ -52,7 +52,7 @@ class Case:
 
     @lazy
     def shape(self) -> Shape:
-        return Shape(self.reply.text, self.phrases.start)
+        return Shape(self.reply.text, self.phrases.start, self.phrases.signs)
 
     @lazy
     def cues(self) -> frozenset[str]:

@@ -72,6 +72,8 @@ def score_intents(conversation: Conversation, *, scan: PromptScan | None = None)
             continue
         age = ages.get(part.turn.index, 0)
         for intent in _intents():
+            if intent.evidence.keys().isdisjoint(part.hits):  # nearly every one, and half of the whole cost
+                continue
             weight = _weight(intent, part, age)
             if weight:
                 value = _evidence(intent, part.hits) * weight

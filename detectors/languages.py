@@ -111,10 +111,19 @@ for _language, _words in _STOP_WORDS.items():
     for _word in _words.split():
         _VOTES[_word] = (*_VOTES.get(_word, ()), (_language, 1.0))
 _VOTES = {word: tuple((language, 1.0 / len(votes)) for language, _ in votes) for word, votes in _VOTES.items()}
+# Equal votes have one number, above 0, so that a list of them is counted without looking inside.
+_ALONE = {_votes: _number for _number, _votes in enumerate(dict.fromkeys(_VOTES.values()), 1)}
+_BY_NUMBER = {_number: _votes for _votes, _number in _ALONE.items()}
+_ENGLISH_ALONE = _ALONE[(("en", 1.0),)]
+_NUMBERS = {word: _ALONE[_votes] for word, _votes in _VOTES.items() if len(word) > 1}
+_ASCII_NUMBERS = {word.encode(): number for word, number in _NUMBERS.items() if word.isascii()}
+_ASCII_LETTERS = bytes(code if chr(code).isalpha() and code < 0x80 else 0x20 for code in range(256))
 # Asked for less often here, so that they win no tie.
 _RARE = frozenset({"ro", "cs", "fi", "hu", "id", "da", "sv", "tr"})
 
 _WORDS = re.compile(r"[^\W\d_]{2,}")
+# What is neither a letter of a script above nor Vietnamese leaves only stop words to decide; that is most text, quotes and all.
+_SCRIPTED = re.compile("[\u0370-\u1fff\u3041-\ud7a3ăđơư]")
 
 
 def guess_language(text: str) -> str:
@@ -123,7 +132,7 @@ def guess_language(text: str) -> str:
     `text` may be folded or not. Code and numbers have no language. A mixed text gets the language of most of its letters.
     """
     sample = text[:SAMPLE].lower()
-    if sample.isascii():
+    if sample.isascii() or _SCRIPTED.search(sample) is None:
         return _by_stop_words(sample)
     units = np.frombuffer(sample.encode("utf-16-le", "replace"), dtype="<u2")
     counts = np.bincount(_CLASSES[units], minlength=_LATIN_CLASS + 1).tolist()
@@ -143,11 +152,24 @@ def guess_language(text: str) -> str:
 
 
 def _by_stop_words(sample: str) -> str:
-    votes: dict[str, float] = {"pl": float(len(_POLISH.findall(sample)))} if _POLISH.search(sample) else {}
-    for word in _WORDS.findall(sample):
-        if word in _VOTES:
-            for language, share in _VOTES[word]:
-                votes[language] = votes.get(language, 0.0) + share
+    if sample.isascii():
+        polish = 0
+        numbers = list(filter(None, map(_ASCII_NUMBERS.get, sample.encode().translate(_ASCII_LETTERS).split())))
+    else:
+        polish = len(_POLISH.findall(sample))
+        numbers = list(filter(None, map(_NUMBERS.get, _WORDS.findall(sample))))
+    # Words of English alone that are more than all other votes together: no other language can have as many.
+    if 2 * numbers.count(_ENGLISH_ALONE) > len(numbers) + polish:
+        return "en"
+    return _most(numbers, polish)
+
+
+def _most(numbers: list[int], polish: int) -> str:
+    """The language with most votes: of words, and one for every Polish letter."""
+    votes: dict[str, float] = {"pl": float(polish)} if polish else {}
+    for number in numbers:
+        for language, share in _BY_NUMBER[number]:
+            votes[language] = votes.get(language, 0.0) + share
     if not votes:
         return ""
     best = max(votes, key=lambda language: votes[language] * (0.75 if language in _RARE else 1.0))

@@ -93,6 +93,7 @@ def _needs() -> re2.Set:
         f"[{_char_class(frozenset(_WIDE_REST))}]",
         f"[{_char_class(_UNSTABLE_CHARS)}]",
         f"[A-Za-z][{glyphs}]|[{glyphs}][A-Za-z]",
+        f"[{''.join(char for char in glyphs if not char.isascii())}]",
     )
     needs = re2.Set.SearchSet()
     for pattern in patterns:
@@ -102,7 +103,8 @@ def _needs() -> re2.Set:
 
 
 _NEEDS = _needs()
-_QUOTES_STEP, _WIDE_STEP, _REST_STEP, _UNSTABLE_STEP, _LOOK_ALIKE_STEP = range(5)
+# An ASCII "I" is the capital of a look-alike, so "Il" looks mixed: without a look-alike beyond ASCII there is nothing to do.
+_QUOTES_STEP, _WIDE_STEP, _REST_STEP, _UNSTABLE_STEP, _LOOK_ALIKE_STEP, _GLYPH_STEP = range(6)
 
 
 def fold(text: str) -> Folded:
@@ -130,7 +132,9 @@ def fold(text: str) -> Folded:
         if _UNSTABLE_STEP in steps:
             text, offsets = _rewrite(text)
     text = text.lower()
-    if _LOOK_ALIKE_STEP in steps or ((offsets is not None or _REST_STEP in steps) and _MIXED.search(text)):
+    rewritten = offsets is not None or _REST_STEP in steps
+    mixed = _LOOK_ALIKE_STEP in steps and (_GLYPH_STEP in steps or rewritten)
+    if mixed or (rewritten and _MIXED.search(text)):
         text = _WORD.sub(_latinise, text)
     return Folded(text, offsets)
 

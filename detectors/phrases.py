@@ -1,13 +1,13 @@
 """Lexical features of an answer, and the cues of a prompt that license one: refusals, denials, suspicion, care, stories.
 
 One rule: matching is linear and length-preserving - a lower-cased text has the offsets of the original, so every hit is a
-span of `Reply.text`. Patterns are one re2.Set per script, literals one Aho-Corasick automaton; wordings live in YAML.
+span of `Reply.text`. Patterns are a few RE2 automata, literals one Aho-Corasick automaton; wordings live in YAML.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,8 +15,10 @@ import ahocorasick
 import re2
 
 from core.types import Conversation
-from detectors.lazy import Occurs
+from detectors.lazy import Occurs, lazy
 from detectors.lexicons import load_table
+from detectors.patterns import PatternSet, Region
+from detectors.signs import PROTAGONIST, PROTAGONIST_ACTS, find_signs
 
 #: Characters of the visible answer that decide refusal, rebuttal and story openings.
 HEAD_CHARS = 600
@@ -30,21 +32,13 @@ MAX_WORDS = 400
 PROMPT_HEAD, PROMPT_TAIL = 4_000, 1_000
 
 FILES = ("response_refusal", "response_rebuttal", "response_care", "response_fiction", "response_licence")
-_LATIN = frozenset({"fr", "es", "it", "pt", "de", "pl", "no", "nl"})
 _MACRO = re.compile(r"<(\w+)>")
 #: A hit inside a word of these scripts counts: they put no spaces between words.
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _OPTION = re.compile(r"[A-D][.)、:：]\s*")
 _LEAD = "#*_>\"'“”‘’«»「『`-–— \t\r\n"
 
-# A named protagonist acting in the past tense, and scene setting, need the case of the original.
-_PROTAGONIST_PATTERN = (
-    r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)? (?:had (?:always|never|just|been|lived|grown)|stood|sat|looked|walked|stared|gazed|"
-    r"whispered|smiled|sighed|nodded|laughed|woke|wandered|ran|climbed|knelt|paused|frowned|shivered|clutched|grinned|"
-    r"tugged|peered|leaned|felt (?:a|the|his|her)|could (?:see|hear|feel))\b"
-)
-_PROTAGONIST = re2.compile(_PROTAGONIST_PATTERN)
-_HAS_PROTAGONIST = Occurs(_PROTAGONIST_PATTERN)
+_PROTAGONIST = re2.compile(PROTAGONIST_ACTS)
 _PRONOUNS = re2.compile(r"(?i)\b(?:she|he|her|his|him|my grandmother|grandpa|grandma)\b")
 _THINK = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>"))
 
@@ -88,49 +82,13 @@ def opening_start(text: str, start: int) -> int:
     return option.end() if option is not None else start
 
 
-class PatternSet:
-    """Patterns of many groups as one re2.Set: which groups occur, and where."""
-
-    def __init__(self, patterns: Iterable[tuple[str, str]]) -> None:
-        options = re2.Options()
-        options.max_mem = 96 << 20
-        options.never_capture = True
-        self._set = re2.Set.SearchSet(options)
-        self._groups: list[str] = []
-        self._patterns: list[Any] = []
-        for group, pattern in patterns:
-            self._set.Add(pattern)
-            self._groups.append(group)
-            self._patterns.append(re2.compile(pattern, options))
-        if self._groups:
-            self._set.Compile()
-
-    def match(self, data: bytes) -> Sequence[int]:
-        """Ids of the patterns that occur in UTF-8 `data`."""
-        return (self._set.Match(data) or ()) if self._groups else ()
-
-    def group(self, number: int) -> str:
-        return self._groups[number]
-
-    def span(self, number: int, data: bytes) -> tuple[int, int]:
-        """The first match of pattern `number`, in characters."""
-        found = self._patterns[number].search(data)
-        if found is None:  # pragma: no cover - the set said that it occurs
-            return 0, 0
-        start, end = found.span()
-        if len(data) < 1 or data.isascii():
-            return start, end
-        first = len(data[:start].decode("utf-8", "ignore"))
-        return first, first + len(data[start:end].decode("utf-8", "ignore"))
-
-
 class Lexicon:
     """All wordings of the shipped YAML files, compiled."""
 
     def __init__(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
-        self.head = _by_script(groups, "head")
-        self.prompt = _by_script(groups, "prompt")
-        self.system = _by_script(groups, "system")
+        self.head = Region(groups, "head")
+        self.prompt = Region(groups, "prompt")
+        self.system = Region(groups, "system")
         self.maybe = Occurs("".join(load_table("response_refusal")["maybe"].split("\n")).replace("| ", "|"))
         self.words = ahocorasick.Automaton()
         for group, entry in groups.items():
@@ -146,23 +104,6 @@ class Lexicon:
 def _literals(entry: Mapping[str, Any]) -> list[str]:
     keys = {re.escape(lower(phrase)) for phrases in entry["words"].values() for phrase in phrases}
     return ["|".join(sorted(keys))]
-
-
-def _by_script(groups: Mapping[str, Mapping[str, Any]], region: str) -> tuple[PatternSet, PatternSet, PatternSet]:
-    """English, other Latin languages, and the rest: three small automata are faster than one that holds every script."""
-    rows: tuple[list[tuple[str, str]], ...] = ([], [], [])
-    for group, entry in groups.items():
-        if entry["region"] != region:
-            continue
-        for language, patterns in entry.get("patterns", {}).items():
-            script = 0 if language == "en" else 1 if language in _LATIN else 2
-            rows[script].extend((group, _border(pattern) if script else pattern) for pattern in patterns)
-    return PatternSet(rows[0]), PatternSet(rows[1]), PatternSet(rows[2])
-
-
-def _border(pattern: str) -> str:
-    """RE2's word border knows ASCII letters only: before an accented one it would not hold."""
-    return rf"(?:^|[^\pL\d]){pattern[2:]}" if pattern.startswith(r"\b") else pattern
 
 
 def load_groups() -> dict[str, dict[str, Any]]:
@@ -189,16 +130,6 @@ def lexicon() -> Lexicon:
     return Lexicon(load_groups())
 
 
-def _scan(sets: tuple[PatternSet, PatternSet, PatternSet], text: str) -> Iterable[tuple[PatternSet, int, bytes]]:
-    data = text.encode("utf-8", "replace")
-    english, latin, other = sets
-    found = [(english, number, data) for number in english.match(data)]
-    found += [(latin, number, data) for number in latin.match(data)]
-    if not text.isascii():
-        found += [(other, number, data) for number in other.match(data)]
-    return found
-
-
 class Phrases:
     """The phrases of one answer. Patterns of the opening are matched at once, literals of the whole answer on first use."""
 
@@ -208,11 +139,16 @@ class Phrases:
         self.opening = opening_start(text, self.start)
         self._head = lower(text[self.opening : self.opening + HEAD_CHARS])
         self._found: dict[str, tuple[Hit, ...]] = {}
-        self._numbers: dict[str, list[tuple[PatternSet, int, bytes]]] = {}
-        for patterns, number, data in _scan(lexicon().head, self._head):
-            self._numbers.setdefault(patterns.group(number), []).append((patterns, number, data))
+        self._likely: dict[str, list[tuple[PatternSet, int, bytes]]] = {}
+        for patterns, number, data in lexicon().head.likely(self._head):
+            self._likely.setdefault(patterns.group(number), []).append((patterns, number, data))
         self._whole: dict[str, list[Hit]] | None = None
         self._read = 0
+
+    @lazy
+    def signs(self) -> Container[int]:
+        """What the exact checks of the visible answer need to find anything."""
+        return find_signs(self.text, self.start)
 
     @property
     def length(self) -> int:
@@ -228,12 +164,12 @@ class Phrases:
 
     @property
     def silent(self) -> bool:
-        """Whether no head group occurs at all."""
-        return not self._numbers
+        """Whether no head group can occur at all."""
+        return not self._likely
 
     def has(self, group: str) -> bool:
         """Whether a pattern of a head group occurs."""
-        return group in self._numbers
+        return bool(self.hits(group))
 
     @property
     def may_refuse(self) -> bool:
@@ -242,11 +178,12 @@ class Phrases:
 
     def hits(self, group: str) -> tuple[Hit, ...]:
         """The first hit of every pattern of a head group, in order of place."""
-        if not self._numbers or group not in self._numbers:
+        if group not in self._likely:
             return ()
         if group not in self._found:
-            spans = (patterns.span(number, data) for patterns, number, data in self._numbers[group])
-            self._found[group] = tuple(sorted(Hit(group, self.opening + s, self.opening + e) for s, e in spans))
+            spans = [patterns.span(number, data) for patterns, number, data in self._likely[group]]
+            hits = [Hit(group, self.opening + span[0], self.opening + span[1]) for span in spans if span is not None]
+            self._found[group] = tuple(sorted(hits))
         return self._found[group]
 
     def suspects(self, chars: int) -> bool:
@@ -265,11 +202,11 @@ class Phrases:
 
     def narrative(self) -> tuple[float, Hit | None]:
         """How much the opening reads like a story, 0 to 1, with the phrase that shows it best."""
-        head = self.text[self.start : self.start + 2 * HEAD_CHARS]
         strong, title, speech = self.hits("story.strong"), self.hits("story.title"), self.hits("story.speech")
         score = 0.6 * bool(strong) + 0.3 * bool(title) + 0.35 * bool(speech)
+        head = self.text[self.start : self.start + 2 * HEAD_CHARS] if score or PROTAGONIST in self.signs else ""
         protagonist = None
-        found = _PROTAGONIST.search(head) if _HAS_PROTAGONIST(head.encode("utf-8", "replace")) else None
+        found = _PROTAGONIST.search(head) if PROTAGONIST in self.signs else None
         if found is not None:
             protagonist = Hit("story.protagonist", self.start + found.start(), self.start + found.end())
             score += 0.35
@@ -307,10 +244,10 @@ def prompt_cues(conversation: Conversation) -> frozenset[str]:
     cues: set[str] = set()
     user = conversation.last_user
     if user is not None:
-        cues.update(p.group(n) for p, n, _ in _scan(lexicon().prompt, lower(_ends(user.text))))
+        cues |= lexicon().prompt.find(lower(_ends(user.text)))
     for turn in conversation.turns:
         if turn.role == "system":
-            cues.update(p.group(n) for p, n, _ in _scan(lexicon().system, lower(_ends(turn.text))))
+            cues |= lexicon().system.find(lower(_ends(turn.text)))
     return frozenset(cues)
 
 

@@ -103,9 +103,12 @@ def _is_verdict(text: str) -> bool:
 
 def _negated_question(case: Case) -> tuple[int, int] | None:
     """The first sentence, where it repeats most content words of a short question, negated."""
-    start = case.phrases.opening
     if len(case.user_text) > 300 or case.conversation.tools:
         return None
+    question = case.user_text.strip().lower()
+    if question.isascii() and _PREMISE.match(question) is None:  # first, as it ends four of five
+        return None
+    start = case.phrases.opening
     first = case.reply.text[start : start + 300]
     end = _SENTENCE.search(first)
     if end is not None:
@@ -115,13 +118,10 @@ def _negated_question(case: Case) -> tuple[int, int] | None:
         return None
     if "ask.question" not in case.cues:
         return None
-    question = case.user_text.strip().lower()
     asked = set(_WORD.findall(question)) - _FUNCTION_WORDS
     if len(asked) < 2 or _NEGATION.search(question) is not None:
         return None
     if _FIRST_PERSON.search(sentence) is not None or _EVASION.match(sentence) is not None:
-        return None
-    if question.isascii() and _PREMISE.match(question) is None:
         return None
     stems = {word[:5] for word in _WORD.findall(sentence)}
     repeated = sum(word[:5] in stems for word in asked)

@@ -48,7 +48,7 @@ class Rule:
 
     def apply(self, text: str, hits: Hits) -> None:
         """Add this rule's hits in the folded `text` to `hits`."""
-        # Views and C-level set operations: nearly every rule ends here, and there are dozens of them for every part.
+        # Views and C-level set operations: there are dozens of rules for every part.
         names = hits.keys()
         if names.isdisjoint(self.first) or (self.second and names.isdisjoint(self.second)):
             return
@@ -86,6 +86,14 @@ class Rule:
             ):
                 found.append((seconds[before][0], end))
         return found
+
+
+def apply_rules(rules: Sequence[Rule], text: str, hits: Hits) -> None:
+    """Apply rules in their order. Nearly all of them end at the first test, which costs half as much here as in a call."""
+    names = hits.keys()
+    for rule in rules:
+        if not names.isdisjoint(rule.first):
+            rule.apply(text, hits)
 
 
 def _union(names: Sequence[str], hits: Hits) -> list[Hit]:

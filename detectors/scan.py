@@ -3,8 +3,8 @@
 Owns the compiled tables of `lexicons/prompt_*.yaml` and PromptScan, which triggers and intents share.
 One rule: each character is read a fixed number of times; spans are computed only for what fired.
 
-Every request needs the triggers and the distress of its user turns, and few answers need more. So user turns are read at
-once, for those features alone (five of eight thousand words), and everything else when somebody asks for it.
+Every request needs the triggers and the distress of its user turns, so those are read at once; system prompts say something
+about intents alone, and are read when somebody asks for them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from core.types import Conversation, Turn
 from core.values import frozen
 from detectors.lexicons import load_table, table_names
 from detectors.normalise import Folded, fold
-from detectors.rules import MAX_HITS, Hit, Hits, Rule
+from detectors.patterns import together
+from detectors.rules import MAX_HITS, Hit, Hits, Rule, apply_rules
 
 #: Characters read of a long turn: its beginning and its end; of a system prompt as well.
 HEAD_CHARS, TAIL_CHARS = 24_000, 8_000
@@ -55,7 +56,7 @@ _Piece = tuple[Turn, int, str]
 class PromptScan:
     """What was read of a conversation's system and user turns, in order. `scanned`: characters, of both.
 
-    `user`: the parts of user turns, with the features that triggers and distress are made of."""
+    `user`: the parts of user turns."""
 
     __slots__ = ("_parts", "_pieces", "scanned", "user")
 
@@ -63,15 +64,14 @@ class PromptScan:
         self._pieces = pieces
         self._parts: tuple[Part, ...] | None = None
         self.scanned = scanned
-        tables = compiled_for_triggers()
-        self.user = tuple([_read(tables, *piece) for piece in pieces if piece[0].role == "user"])
+        self.user = tuple([_read(*piece) for piece in pieces if piece[0].role == "user"])
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """All parts with all features, read on first use."""
+        """All parts; those of system turns are read on first use."""
         if self._parts is None:
-            tables = compiled()
-            self._parts = tuple([_read(tables, *piece) for piece in self._pieces])
+            read = iter(self.user)
+            self._parts = tuple([next(read) if piece[0].role == "user" else _read(*piece) for piece in self._pieces])
         return self._parts
 
 
@@ -79,14 +79,16 @@ def scan_prompt(conversation: Conversation) -> PromptScan:
     """Read the system and user turns of a conversation. Assistant turns, tool results and tool descriptions are no sources."""
     pieces: list[_Piece] = []
     left = TOTAL_CHARS
-    system = [turn for turn in conversation.turns if turn.role == "system"]
-    for turn in (*system, *reversed(conversation.user_turns)):
+    turns = [turn for turn in conversation.turns if turn.role == "system"]
+    turns += [turn for turn in reversed(conversation.turns) if turn.role == "user"]
+    for turn in turns:
         if left <= 0:
             break
         for base, text in _cut(turn.text):
             pieces.append((turn, base, text))
             left -= len(text)
-    pieces.sort(key=lambda piece: (piece[0].index, piece[1]))
+    if len(pieces) > 1:
+        pieces.sort(key=lambda piece: (piece[0].index, piece[1]))
     return PromptScan(pieces, TOTAL_CHARS - left)
 
 
@@ -96,17 +98,16 @@ def _cut(text: str) -> list[tuple[int, str]]:
     return [(0, text[:HEAD_CHARS]), (len(text) - TAIL_CHARS, text[-TAIL_CHARS:])]
 
 
-def _read(tables: Tables, turn: Turn, base: int, text: str) -> Part:
+def _read(turn: Turn, base: int, text: str) -> Part:
+    tables = compiled()
     folded = fold(text)
-    hits = tables.words.find(folded.text)
-    # Encoded once for all sets: each would do it again.
-    data = folded.text.encode()
-    tables.chars.find(folded.text, hits, data)
-    for rule in tables.gates:
-        rule.apply(folded.text, hits)
-    tables.patterns.find(folded.text, hits, data)
-    for rule in tables.rules:
-        rule.apply(folded.text, hits)
+    plain = folded.text
+    data = plain.encode()  # once for all automata: each would do it again
+    hits = tables.words.find(plain, data)
+    tables.chars.find(plain, hits, data)
+    apply_rules(tables.gates, plain, hits)
+    tables.patterns.find(plain, hits, data)
+    apply_rules(tables.rules, plain, hits)
     raw: Hits = {}
     if "num" in hits:  # every raw pattern holds a digit
         tables.raw.find(text, raw)
@@ -132,8 +133,14 @@ _CHAR_GATES = {
 # --- words ------------------------------------------------------------------------------------------------------------------
 
 # Everything that is no word character becomes a space of the same width: boundaries are then part of the automaton's keys.
-_ASCII_WORDS = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) == "_")}
+_SPACED = bytes(code if code >= 0x80 or chr(code).isalnum() or chr(code) == "_" else 0x20 for code in range(256))
 _NO_WORD = re.compile(r"[^\w ]")
+# Marks beyond ASCII that folding leaves in place. One automaton names those that occur (4 us for 2 kB of French, where one
+# substitution takes 18); the last pattern stands for all others.
+_MARKS = "—¿¡•·「」『』・《》【】→€°№"
+
+
+_OTHER_MARK = rf"[^\pL\pN\x00-\x7f{_MARKS}]"
 # Scripts written without spaces (or, in Korean, with endings glued on): their words are matched anywhere.
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 
@@ -158,30 +165,51 @@ class Words:
         self._automaton.make_automaton()
         self._empty = not keys
 
-    def find(self, folded: str) -> Hits:
+    def find(self, folded: str, data: bytes | None = None) -> Hits:
+        """`data`: the text in UTF-8, where it is at hand."""
         hits: Hits = {}
         if self._empty:
             return hits
-        plain = folded.translate(_ASCII_WORDS) if folded.isascii() else _NO_WORD.sub(" ", folded)
-        text = f" {plain} "
-        encoded = b"" if text.isascii() else text.encode()
+        if data is None:
+            data = folded.encode()
+        ascii_only = len(data) == len(folded)
+        spaced = b" %b " % (data.translate(_SPACED) if ascii_only else _without_marks(folded, data))
+        # A byte is a character here, so places in ASCII text are right as they are, and others are counted.
         place, done = -1, 0
-        for last, features in self._automaton.iter(encoded.decode("latin-1") if encoded else text):
-            if encoded:
-                # Keys end where characters end, and matches come in the order of their ends: count on from the one before.
-                place += len(encoded[done : last + 1].decode())
-                done = last + 1
-            else:
+        for last, features in self._automaton.iter(spaced.decode("latin-1")):
+            if ascii_only:
                 place = last
+            else:
+                # Keys end where characters end, and matches come in the order of their ends: count on from the one before.
+                place += len(spaced[done : last + 1].decode())
+                done = last + 1
             for feature, back, trail, open_end in features:
                 end = place - trail
-                hit = (place - back, text.index(" ", end) - 1 if open_end else end)
+                if open_end:
+                    end = place + len(spaced[last + 1 : spaced.index(b" ", last)].decode())
                 found = hits.get(feature)
                 if found is None:
-                    hits[feature] = [hit]
+                    hits[feature] = [(place - back, end)]
                 elif len(found) < MAX_HITS:
-                    found.append(hit)
+                    found.append((place - back, end))
         return hits
+
+
+def _without_marks(folded: str, data: bytes) -> bytes:
+    """`data` with a space for every character of `folded` that is part of no word."""
+    marks = _mark_set().Match(data)
+    if marks:
+        if len(_MARKS) in marks:
+            return _NO_WORD.sub(" ", folded).encode()
+        for number in marks:
+            data = data.replace(_MARKS[number].encode(), b" ")
+    return data.translate(_SPACED)
+
+
+@cache
+def _mark_set() -> Any:
+    """An automaton that says which of _MARKS occur, and, as the last of them, whether any other mark does."""
+    return together([*_MARKS, _OTHER_MARK])
 
 
 def _key(word: str) -> tuple[str, int, int, bool]:
@@ -217,24 +245,17 @@ class Pattern:
     gate: tuple[str, ...] = ()
 
 
-def _options() -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    # The set's lazily built automaton needs room, or it starts over for every text.
-    options.max_mem = 64 << 20
-    return options
-
-
 class Patterns:
-    """Patterns behind sets: a text is read once for all patterns of a gate, and again only by those that occur in it."""
+    """Patterns by their gates: a text is read once for all patterns of a gate, and again only by those that occur in it."""
 
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
-        """Raises ValueError naming the feature and the pattern that RE2 refuses."""
-        self._groups: dict[tuple[str, ...], _Group] = {}
+    def __init__(self, patterns: Sequence[Pattern], *, rare: bool = False) -> None:
+        """`rare`: few texts hold what the patterns without a gate look for (see `detectors.patterns.together`).
+
+        Raises ValueError naming the feature and the pattern that RE2 refuses."""
+        groups: dict[tuple[str, ...], list[Pattern]] = {}
         for pattern in patterns:
-            self._groups.setdefault(pattern.gate, _Group()).add(pattern)
-        for group in self._groups.values():
-            group.finish()
+            groups.setdefault(pattern.gate, []).append(pattern)
+        self._groups = {gate: _Group(members, rare=rare and not gate) for gate, members in groups.items()}
 
     def find(self, text: str, hits: Hits, data: bytes | None = None) -> None:
         """Add the hits in `text` of every pattern without a gate, or whose gate is open. `data`: the text in UTF-8, where it
@@ -250,27 +271,27 @@ class Patterns:
 class _Group:
     """The patterns of one gate."""
 
-    def __init__(self) -> None:
-        self._options = _options()
-        self._set = re2.Set.SearchSet(self._options)
-        self._patterns: list[tuple[Pattern, Any, int]] = []
-
-    def add(self, pattern: Pattern) -> None:
-        try:
-            compiled_pattern = re2.compile(pattern.source, self._options)
-            self._set.Add(pattern.source)
-        except (re2.error, UnicodeEncodeError) as error:
-            raise ValueError(f"{pattern.feature}: bad pattern {pattern.source!r}: {_reason(error)}") from None
-        self._patterns.append((pattern, compiled_pattern, 1 if compiled_pattern.groups else 0))
-
-    def finish(self) -> None:
-        self._set.Compile()
+    def __init__(self, patterns: Sequence[Pattern], *, rare: bool) -> None:
+        self._patterns = [(pattern, *_compile(pattern)) for pattern in patterns]
+        self._many = together([pattern.source for pattern in patterns], rare=rare)
 
     def find(self, text: str, data: bytes, hits: Hits) -> None:
-        matches = self._set.Match(data)
+        matches = self._many.Match(data)
         if matches:
-            for number in sorted(matches):
+            for number in sorted(matches) if len(matches) > 1 else matches:
                 _collect(text, hits, *self._patterns[number])
+
+
+def _compile(pattern: Pattern) -> tuple[Any, int]:
+    """A pattern, ready to search, and the group that is its span."""
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = 64 << 20
+    try:
+        compiled_pattern = re2.compile(pattern.source, options)
+    except (re2.error, UnicodeEncodeError) as error:
+        raise ValueError(f"{pattern.feature}: bad pattern {pattern.source!r}: {_reason(error)}") from None
+    return compiled_pattern, 1 if compiled_pattern.groups else 0
 
 
 def _encoded(text: str) -> tuple[str, bytes]:
@@ -322,53 +343,24 @@ class Tables:
 @cache
 def compiled() -> Tables:
     """The tables of all `lexicons/prompt_*.yaml`, compiled once (about 0.2 s; `warm` does it before the first request)."""
-    return _compile(None)
-
-
-@cache
-def compiled_for_triggers() -> Tables:
-    """The part of the tables that triggers and distress come from: they find the same, and nothing else."""
     rules = load_table("prompt_rules")
-    distress = rules["intents"]["distress"]
-    assert not distress["system"], "distress is read from user turns only"
-    return _compile(_sources({*rules["triggers"], *distress["evidence"], *distress["dampers"], "num"}))
-
-
-def _sources(features: set[str]) -> frozenset[str]:
-    """The features, and all from which rules and gates derive them."""
-    rules = load_table("prompt_rules")
-    derived = [_rule(spec) for spec in (*rules["gates"], *rules["rules"])]
-    while True:
-        more = {name for r in derived if r.name in features for name in (*r.first, *r.second, *r.needs, *r.unless)}
-        more |= {gate for spec in rules["patterns"] if spec["feature"] in features for gate in spec.get("gate", ())}
-        if more <= features:
-            return frozenset(features)
-        features |= more
-
-
-def _compile(wanted: frozenset[str] | None) -> Tables:
-    """The tables of some features, None = all."""
-    rules = load_table("prompt_rules")
+    assert not rules["intents"]["distress"]["system"], "distress is read from user turns only"
     entries: dict[str, list[str]] = {}
     for name in table_names("prompt_"):
         for feature, words in load_table(name).get("words", {}).items():
-            if wanted is None or feature in wanted:
-                entries.setdefault(feature, []).extend(_spellings(words))
+            entries.setdefault(feature, []).extend(_spellings(words))
     fragments = _expand_fragments(rules["fragments"])
 
-    def patterns(specs: Iterable[Mapping[str, Any]]) -> Patterns:
-        return Patterns([_pattern(spec, fragments) for spec in specs if wanted is None or spec["feature"] in wanted])
-
-    def derived(specs: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
-        return tuple(_rule(spec) for spec in specs if wanted is None or spec["name"] in wanted)
+    def patterns(specs: Iterable[Mapping[str, Any]], rare: bool = False) -> Patterns:
+        return Patterns([_pattern(spec, fragments) for spec in specs], rare=rare)
 
     return Tables(
         Words(entries),
         patterns({"feature": feature, "source": source, "marks": True} for feature, source in _CHAR_GATES.items()),
-        patterns(rules["patterns"]),
+        patterns(rules["patterns"], rare=True),
         patterns(rules["raw_patterns"]),
-        derived(rules["gates"]),
-        derived(rules["rules"]),
+        tuple(map(_rule, rules["gates"])),
+        tuple(map(_rule, rules["rules"])),
     )
 
 

@@ -6,14 +6,16 @@ One rule: nothing is guessed from the topic - only from characters that stand in
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Literal
 
 import re2
 
-from detectors.lazy import Occurs, lazy
+from detectors.lazy import lazy
 from detectors.lexicons import load_table
+from detectors.signs import FENCE, LATEX, LINE_START, PROGRAM, PROGRAM_LINE, SESSION, SIGN_CHARS, find_signs
 
 Kind = Literal["code", "shell", "config", "data", "markup", "diagram", "output", "math", "table", "text"]
 
@@ -22,7 +24,7 @@ MAX_BLOCKS = 100
 #: Fence marks inside lines that are passed over before a block begins.
 MAX_MARKS = 1_000
 #: Characters of a block body that decide its kind, and of an answer that are searched for unfenced code and equations.
-BODY_CHARS, SCAN_CHARS = 2_000, 40_000
+BODY_CHARS, SCAN_CHARS = 2_000, SIGN_CHARS
 #: A visible answer of at most this many characters without a second sentence is a label, not an explanation.
 LABEL_CHARS = 60
 
@@ -38,12 +40,9 @@ _FENCE = re.compile(r"^[ \t>]{0,12}(?:[-*+] |[0-9]{1,3}[.)] )?(```+|~~~+)([^\n`]
 _BOXES = re.compile("[\u2500-\u257f\u2580-\u259f\u25a0-\u25ff\u2190-\u21ff]")
 _ASCII_BOX = re.compile(r"\+[-=]{3,}|[-=]{3,}>|\|\s*\||^\s*[|v^]\s*$|<-{2,}", re.M)
 _HTML = re.compile(r"<(?:!doctype|html|svg|head|body|div|style|script|canvas|table|span|p|h[1-6]|ul)\b", re.I)
-_LINE_START = r"(?m)^[ \t]*(?:[0-9]{1,3}[.):|] ?)?(?:>>> |\.\.\. )?[ \t]*"
 #: A line that only program code has.
-_CODE_LINE = re2.compile(f"{_LINE_START}(?:{_any('code_line')})")
-#: The subset that starts a program, so that prose cannot look like it.
-_STRONG_LINE = re2.compile(f"{_LINE_START}(?:{_any('program_line')})")
-_HAS_STRONG_LINE = Occurs(f"{_LINE_START}(?:{_any('program_line')})")
+_CODE_LINE = re2.compile(f"{LINE_START}(?:{_any('code_line')})")
+_STRONG_LINE = re2.compile(PROGRAM_LINE)
 _SHELL_LINE = re.compile(
     r"^\s*(?:\$ |# |> )?(?:pip3?|npm|yarn|apt(?:-get)?|brew|sudo|git|cd|mkdir|docker|curl|wget|python3?|ls|chmod|export) \S",
     re.M,
@@ -79,15 +78,20 @@ class Block:
 
 
 class Shape:
-    """What stands in one answer. Every part is computed on first use."""
+    """What stands in one answer, from character `start` on. Every part is computed on first use.
 
-    def __init__(self, text: str, start: int = 0) -> None:
+    `signs`: those of the answer, where they are at hand."""
+
+    def __init__(self, text: str, start: int = 0, signs: Container[int] | None = None) -> None:
         self.text = text
         self.start = start
+        self._signs = find_signs(text, start) if signs is None else signs
 
     @lazy
     def blocks(self) -> tuple[Block, ...]:
         """All fenced blocks, in order."""
+        if FENCE not in self._signs and len(self.text) - self.start <= SIGN_CHARS:
+            return ()
         return _blocks(self.text, self.start)
 
     def of_kind(self, *kinds: Kind) -> tuple[Block, ...]:
@@ -96,17 +100,19 @@ class Shape:
     @lazy
     def loose_code(self) -> tuple[int, int] | None:
         """A run of program code outside any fence: at least one line that starts a program and three code lines near it."""
-        return _loose_code(self.text, self.start, self.blocks)
+        return _loose_code(self.text, self.start, self.blocks) if PROGRAM in self._signs else None
 
     @lazy
     def equations(self) -> tuple[tuple[int, int], ...]:
         """LaTeX that states a relation or an operation, in order."""
-        return _equations(self.text, self.start)
+        return _equations(self.text, self.start) if LATEX in self._signs else ()
 
     @lazy
     def outputs(self) -> tuple[tuple[int, int], ...]:
         """Output presented as real: output blocks or labels after code, REPL sessions; nothing called an example."""
-        return _outputs(self.text, self.blocks)
+        # A reasoning block before the visible answer may hold a session, too.
+        session = SESSION in self._signs or (self.start > 0 and ">>> " in self.text[: self.start])
+        return _outputs(self.text, self.blocks, session) if session or len(self.blocks) > 1 else ()
 
     @lazy
     def claim(self) -> tuple[int, int] | None:
@@ -120,8 +126,6 @@ class Shape:
 
 
 def _blocks(text: str, start: int) -> tuple[Block, ...]:
-    if text.find("```", start) < 0 and text.find("~~~", start) < 0:
-        return ()
     blocks: list[Block] = []
     position = start
     while len(blocks) < MAX_BLOCKS:
@@ -210,7 +214,7 @@ def _kind_of_body(body: str) -> Kind:
 
 def _loose_code(text: str, start: int, blocks: tuple[Block, ...]) -> tuple[int, int] | None:
     piece = text[start : start + SCAN_CHARS]
-    if ("(" not in piece and "import " not in piece) or not _HAS_STRONG_LINE(piece.encode("utf-8", "replace")):
+    if "(" not in piece and "import " not in piece:
         return None
     for found in _STRONG_LINE.finditer(piece):
         begin = start + found.start()
@@ -227,8 +231,6 @@ def _loose_code(text: str, start: int, blocks: tuple[Block, ...]) -> tuple[int, 
 
 def _equations(text: str, start: int) -> tuple[tuple[int, int], ...]:
     piece = text[start : start + SCAN_CHARS]
-    if "$" not in piece and "\\" not in piece:
-        return ()
     found = []
     for match in _LATEX.finditer(piece):
         begin, end = match.span()
@@ -241,9 +243,7 @@ def _equations(text: str, start: int) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _outputs(text: str, blocks: tuple[Block, ...]) -> tuple[tuple[int, int], ...]:
-    if not blocks and ">>> " not in text:
-        return ()
+def _outputs(text: str, blocks: tuple[Block, ...], session: bool) -> tuple[tuple[int, int], ...]:
     found = []
     for before, block in pairwise(blocks):
         lead = text[max(before.end, block.start - 160) : block.start]
@@ -252,7 +252,7 @@ def _outputs(text: str, blocks: tuple[Block, ...]) -> tuple[tuple[int, int], ...
         labelled = block.kind not in ("code", "shell") and _OUTPUT_LABEL.search(lead.rstrip()) is not None
         if block.kind == "output" or (labelled and len(lead) < 160):
             found.append((block.start, block.end))
-    if ">>> " in text:
+    if session:
         found.extend(match.span() for match in _REPL.finditer(text[:SCAN_CHARS]))
     return tuple(found)
 

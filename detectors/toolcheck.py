@@ -19,6 +19,7 @@ import re2
 from jsonschema.validators import validator_for
 
 from core.types import Conversation, Tool, ToolCall
+from detectors.lazy import Occurs
 
 #: Compiled validators kept, by digest of the schema; the least recently used one goes first.
 VALIDATORS = 512
@@ -46,19 +47,9 @@ _WRITTEN = re2.compile(
     r'"(?:arguments|parameters|args|input|tool_input)"\s*:\s*[{"]'
     r"|(?:^|\n)(?:Action|Tool):\s*([\w.-]+)\s*\n+\s*(?:Action Input|Input|Tool Input):"
 )
-_MARKS = (
-    "<tool_call",
-    "[TOOL_CALL",
-    "<function",
-    "<invoke",
-    "<|",
-    '"arguments"',
-    '"parameters"',
-    '"args"',
-    "Action",
-    "Tool:",
-    "tool_input",
-    '"input"',
+#: What every written call holds, read at once.
+_MAY_WRITE = Occurs(
+    r'<tool_call|\[TOOL_CALL|<function|<invoke|<\||"(?:arguments|parameters|args|input)"|Action|Tool:|tool_input'
 )
 
 
@@ -169,7 +160,7 @@ def written_calls(text: str, tools: tuple[Tool, ...]) -> tuple[Finding, ...]:
     # Single characters first: most answers hold neither, and looking for all marks costs 4 us.
     if not ("<" in text or '"' in text or "[" in text or "Action" in text or "Tool:" in text or "tool_input" in text):
         return ()
-    if not any(mark in text for mark in _MARKS):
+    if not _MAY_WRITE(text.encode("utf-8", "replace")):
         return ()
     declared = {tool.name for tool in tools}
     found = []

@@ -70,7 +70,6 @@ OVER_SOFT_LIMIT: dict[str, str] = {
     "detectors/arithmetic.py": "one grammar of stated equalities with its evaluation: neither is read without the other",
     "detectors/combine.py": "the one table of evidence and licence per mode",
     "detectors/scan.py": "one pass over a text that serves every lexicon",
-    "detectors/phrases.py": "one lexicon compiled and what it finds in one answer",
     "policies/schema.py": "the whole shape of a policy file; mostly field descriptions",
     "proxy/driver.py": "every command has its performer here, and tasks are spawned nowhere else",
 }

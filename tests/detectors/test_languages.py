@@ -1,6 +1,10 @@
-import pytest
+import re
 
-from detectors.languages import guess_language
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors.languages import _NUMBERS, _VOTES, _by_stop_words, _most, guess_language
 
 
 @pytest.mark.parametrize(
@@ -33,3 +37,16 @@ def test_code_and_numbers_have_no_language():
 
 def test_a_foreign_word_does_not_carry_an_english_sentence():
     assert guess_language("What does the word 愛 mean and where is it used?") == "en"
+
+
+@given(st.lists(st.sampled_from([*_VOTES, "harbour", "gość", "’", "1", ","]), max_size=25).map(" ".join))
+def test_the_early_verdict_for_english_is_the_one_of_a_full_count(text):
+    words = re.findall(r"[^\W\d_]{2,}", text)
+    votes = [_NUMBERS[word] for word in words if word in _NUMBERS]
+    assert _by_stop_words(text) == _most(votes, sum(char in "ąęłśćźżń" for char in text))
+
+
+def test_typographic_marks_do_not_hide_a_language():
+    assert guess_language("“What’s the point of this – and who’d do it?”") == "en"
+    assert guess_language("« L’eau est dans le verre… »") == "fr"
+    assert guess_language("Ăn cơm chưa bạn ơi, hôm nay trời đẹp quá") == "vi"

@@ -62,3 +62,8 @@ def test_every_span_maps_into_the_text_and_in_order(text):
         start, end = folded.to_original(place, place + 1)
         assert last <= start <= end <= len(text)
         last = start
+
+
+def test_a_capital_i_alone_makes_no_word_mixed() -> None:
+    assert fold("Il comitato è qui, perché Illinois").text == "il comitato è qui, perché illinois"
+    assert fold("È una prоva").text == "è una prova"  # with a Cyrillic о

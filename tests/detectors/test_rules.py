@@ -1,4 +1,4 @@
-from detectors.rules import MAX_HITS, Rule
+from detectors.rules import MAX_HITS, Rule, apply_rules
 
 
 def apply(rule, text, **hits):
@@ -44,3 +44,10 @@ def test_hits_are_bounded():
     hits = {"a": [(n, n + 1) for n in range(MAX_HITS * 3)]}
     Rule("r", ("a",)).apply("x" * 999, hits)
     assert len(hits["r"]) == MAX_HITS
+
+
+def test_rules_apply_in_order_and_read_what_earlier_ones_added():
+    rules = (Rule("late", ("early",)), Rule("early", ("a",)), Rule("early.again", ("early",)))
+    hits = {"a": [(0, 1)]}
+    apply_rules(rules, "x", hits)
+    assert hits == {"a": [(0, 1)], "early": [(0, 1)], "early.again": [(0, 1)]}

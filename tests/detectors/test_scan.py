@@ -1,10 +1,25 @@
+import re
 import time
+import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.types import Conversation, Tool, Turn
 from detectors.lexicons import load_table, table_names
-from detectors.scan import HEAD_CHARS, TAIL_CHARS, TOTAL_CHARS, Pattern, Patterns, Words, scan_prompt
+from detectors.scan import (
+    _MARKS,
+    HEAD_CHARS,
+    TAIL_CHARS,
+    TOTAL_CHARS,
+    Pattern,
+    Patterns,
+    Words,
+    _mark_set,
+    _without_marks,
+    scan_prompt,
+)
 
 
 def found(words, text):
@@ -113,3 +128,54 @@ def test_every_table_lists_words_once_and_only_features_that_something_reads():
             assert all(isinstance(word, str) for word in words), (
                 f"{name}: {feature} holds a word that YAML does not read as text"
             )
+
+
+SPACED_TEXT = st.text(st.sampled_from("aé不 .,—¿«»·•\u3000「」…!?\n_5½²😀\u0301\u200b'\"€№"), max_size=40)
+
+
+@given(SPACED_TEXT)
+def test_what_is_part_of_no_word_becomes_a_space_of_the_same_width(text):
+    assert _without_marks(text, text.encode()).decode() == re.sub(r"[^\w ]", " ", text)
+
+
+def test_every_character_is_told_from_a_mark_as_the_regex_of_words_does():
+    # Python and RE2 know different versions of Unicode: what Python has not heard of is left out.
+    known = [
+        chr(code) for code in range(0x80, 0x30000) if not 0xD800 <= code < 0xE000 and unicodedata.category(chr(code)) != "Cn"
+    ]
+    text = " ".join(known)
+    marks = set(re.findall(r"[^\w ]", text))
+    other = {char for char in known if len(_MARKS) in (_mark_set().Match(char.encode()) or ())}
+    assert other == marks - set(_MARKS)
+
+
+@given(st.lists(st.sampled_from(["éclair", "cat", "函数", "elucidating", "—", " ", " ", ",", "ï"]), max_size=20).map("".join))
+def test_spans_of_words_are_characters_whatever_the_script(text):
+    words = Words({"cat": ["cat"], "open": ["elucidat*"], "sweet": ["éclair"], "han": ["函数"]})
+    expected = {
+        "cat": r"(?<!\w)cat(?!\w)", "open": r"(?<!\w)elucidat\w*", "sweet": r"(?<!\w)éclair(?!\w)", "han": "函数",
+    }  # fmt: skip
+    found = words.find(text)
+    for name, pattern in expected.items():
+        assert found.get(name, []) == [match.span() for match in re.finditer(pattern, text)]
+
+
+def test_user_turns_are_read_once():
+    turns = (Turn("user", "write a function", 0), Turn("system", "sys", 1), Turn("user", "why?", 2))
+    scan = scan_prompt(Conversation(turns))
+    assert [part.turn.index for part in scan.user] == [0, 2]
+    assert scan.parts[0] is scan.user[0]
+    assert scan.parts[2] is scan.user[1]
+    assert scan.parts[1].turn is turns[1]
+
+
+@pytest.mark.parametrize("rare", [False, True])
+def test_patterns_find_the_same_from_either_engine(rare):
+    patterns = Patterns(
+        [Pattern("year", r"in (\d{4})"), Pattern("any", r"\w"), Pattern("late", "never", gate=("year",))], rare=rare
+    )
+    hits = {}
+    patterns.find("née in 1984, never in 2001", hits)
+    assert hits["year"] == [(7, 11), (22, 26)]
+    assert len(hits["any"]) == 19
+    assert hits["late"] == [(13, 18)]
