@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import re2
 
@@ -18,20 +18,69 @@ _COUNTED = re.compile(r"\{\d*,(\d+)\}")
 _GAP = 8
 
 
-def together(patterns: Sequence[str], *, rare: bool = False) -> Any:
-    """One automaton whose `Match` gives the numbers of the patterns that occur in some UTF-8, or None.
+class Automaton(Protocol):
+    """What RE2 makes of many patterns: numbers of those that occur in some UTF-8, in any order, or None."""
 
-    `rare`: it first looks for the literals that each pattern needs, then runs those patterns one by one whose literals are
-    there. Else it is one re2.Set, which is faster where few states are built: patterns with open gaps multiply each other's,
-    and a text in a new language then took up to 4 ms (mean 230 us) for what takes 8 us this way. Raises re2.error.
+    def Match(self, data: bytes) -> list[int] | None: ...
+
+
+class Rare:
+    """An Automaton of patterns of which a text holds few: it looks for the literals that each of them needs, and runs those
+    patterns one by one whose literals are there. Patterns that need no literal share a set."""
+
+    __slots__ = ("_announced", "_by_literal", "_others", "_set")
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        needless = set(_filter(patterns).Match(b"", True) or ())  # even an empty text might hold them
+        self._announced = [number for number in range(len(patterns)) if number not in needless]
+        self._others = sorted(needless)
+        self._by_literal = _filter([patterns[number] for number in self._announced]) if self._announced else None
+        self._set = _set([patterns[number] for number in self._others]) if self._others else None
+
+    def Match(self, data: bytes) -> list[int] | None:
+        return self._match(data, False)
+
+    def likely(self, data: bytes) -> list[int] | None:
+        """As `Match`, for less, and with patterns whose literals occur while they do not."""
+        return self._match(data, True)
+
+    def _match(self, data: bytes, potential: bool) -> list[int] | None:
+        found = self._by_literal.Match(data, potential) if self._by_literal is not None else None
+        others = self._set.Match(data) if self._set is not None else None
+        if found is None and others is None:
+            return None
+        return [*(self._announced[each] for each in found or ()), *(self._others[each] for each in others or ())]
+
+
+def together(patterns: Sequence[str], *, rare: bool = False) -> Automaton:
+    """One automaton of many patterns: a re2.Set, or a Rare.
+
+    A set is faster where few states are built. Patterns with open gaps multiply each other's states, and a text in a new
+    language then took up to 4 ms (mean 230 us) for what takes 8 us of a Rare. Raises re2.error.
     """
+    return Rare(patterns) if rare else _set(patterns)
+
+
+def _options() -> re2.Options:
     options = re2.Options()
     options.log_errors = False
     options.max_mem = 96 << 20
     options.never_capture = True
-    many = re2.Filter() if rare else re2.Set.SearchSet(options)
+    return options
+
+
+def _set(patterns: Sequence[str]) -> Any:
+    many = re2.Set.SearchSet(_options())
     for pattern in patterns:
-        _ = many.Add(pattern, options) if rare else many.Add(pattern)
+        many.Add(pattern)
+    many.Compile()
+    return many
+
+
+def _filter(patterns: Sequence[str]) -> Any:
+    many = re2.Filter()
+    for pattern in patterns:
+        many.Add(pattern, _options())
     many.Compile()
     return many
 
@@ -41,13 +90,9 @@ class PatternSet:
 
     def __init__(self, patterns: Iterable[tuple[str, str]], rare: bool = False) -> None:
         rows = list(patterns)
-        options = re2.Options()
-        options.max_mem = 96 << 20
-        options.never_capture = True
         self._groups = [group for group, _ in rows]
-        self._patterns = [re2.compile(pattern, options) for _, pattern in rows]
+        self._patterns = [re2.compile(pattern, _options()) for _, pattern in rows]
         self._many = together([pattern for _, pattern in rows], rare=rare) if rows else None
-        self._rare = rare
 
     def match(self, data: bytes) -> Sequence[int]:
         """Numbers of the patterns that occur in UTF-8 `data`."""
@@ -55,9 +100,7 @@ class PatternSet:
 
     def likely(self, data: bytes) -> Sequence[int]:
         """Numbers of the patterns that may occur, for less: of rare ones, those whose literals do."""
-        if self._many is None:
-            return ()
-        return (self._many.Match(data, True) if self._rare else self._many.Match(data)) or ()
+        return (self._many.likely(data) or ()) if isinstance(self._many, Rare) else self.match(data)
 
     def group(self, number: int) -> str:
         return self._groups[number]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.lexicons import load_table
-from detectors.patterns import PatternSet, Region
+from detectors.patterns import PatternSet, Rare, Region
 from detectors.phrases import FILES, load_groups, lower
 
 PATTERNS = (("a", r"\bno[^.\n]{0,30}cat"), ("b", "собак[аи]"), ("a", r"^yes\b"), ("c", "x{2,}|nothing here"))
@@ -24,6 +24,15 @@ def test_it_says_which_patterns_occur_and_where_in_characters(rare: bool) -> Non
     assert patterns.span(1, data) == (4, 10)
     assert patterns.span(0, data) == (12, 24)
     assert patterns.span(0, b"no cat") == (0, 6)
+
+
+def test_patterns_that_need_no_literal_keep_their_numbers() -> None:
+    rare = Rare((r"\d+", "cat", r"[aeiou]{3}", "queue|dog"))
+    assert sorted(rare.Match(b"a queue of 3") or ()) == [0, 2, 3]
+    assert rare.Match(b"cat") == [1]
+    assert rare.Match(b"why") is None
+    assert sorted(Rare((r"\d", r"\s")).likely(b"1 2") or ()) == [0, 1]
+    assert Rare(("no[^.]{0,9}cat",)).likely(b"cat, no") == [0]
 
 
 @pytest.mark.parametrize("rare", [False, True])
