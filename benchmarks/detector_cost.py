@@ -2,7 +2,7 @@
 
     python benchmarks/detector_cost.py [FILE.jsonl ...] [--low 1500] [--high 2600] [--rows 400] [--passes 9] [--all-values]
 
-Without files: the 600 exchanges of `corpus.py`. Files: sources as `scan_report.py` reads them, of which the rows whose
+Without files: the 600 exchanges of `corpus.py`. Files: sources as `chunkguard eval` reads them, of which the rows whose
 reply has `--low` to `--high` characters are taken. An exchange is `Suite.score_prompt`, the prompt scores that the shipped
 policies read of it (all of them with `--all-values`), and `Suite.score_reply` for all eight modes.
 
@@ -29,7 +29,6 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from corpus import exchanges  # noqa: E402  (a script beside this one)
-from scan_report import exchange, rows_of  # noqa: E402
 
 import detectors.case  # noqa: E402
 import detectors.combine  # noqa: E402
@@ -40,6 +39,7 @@ import detectors.structural  # noqa: E402
 import detectors.suite  # noqa: E402
 from core.types import Conversation, Reply, Scores, Step  # noqa: E402
 from detectors.suite import Suite  # noqa: E402
+from evaluation.rows import exchange_of, lines_of, read_row  # noqa: E402
 from policies.loader import load_library  # noqa: E402
 from policies.plan import compile_route  # noqa: E402
 from proxy.check import read_exchange  # noqa: E402
@@ -140,9 +140,10 @@ def read(files: list[Path], low: int, high: int, rows: int) -> list[Exchange]:
         return [_of_corpus(request, reply) for request, reply in exchanges()]
     found: list[Exchange] = []
     for file in files:
-        fitting = [row for row in rows_of(file) if low <= len(row["response"]) <= high]
+        every = [row for label, row in map(read_row, lines_of(file)) if label.answered]
+        fitting = [row for row in every if low <= len(row["response"]) <= high]
         for row in fitting[:: max(1, len(fitting) // rows)][:rows]:
-            exchanged = read_exchange(exchange(row))
+            exchanged = read_exchange(exchange_of(row))
             found.append(Exchange(exchanged.conversation, exchanged.reply))
     return found
 
