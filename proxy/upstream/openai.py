@@ -22,6 +22,7 @@ from yarl import URL
 from proxy.config_model import OpenAISettings
 from proxy.errors import ProtocolError, Timeout, Unavailable, UpstreamError
 from proxy.upstream.base import Body, Headers, UpstreamRequest, end_to_end, rename_model, request_headers
+from proxy.upstream.post import Answer, Poster
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -111,7 +112,7 @@ class _Connector(aiohttp.TCPConnector):
 class OpenAIReply:
     """A reply under way; see `UpstreamReply`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, attempt: _Attempt) -> None:
+    def __init__(self, response: aiohttp.ClientResponse | Answer, attempt: _Attempt) -> None:
         self._response = response
         self._attempt = attempt
         attempt.content = response.content
@@ -176,6 +177,7 @@ class OpenAIUpstream:
             max_field_size=_MAX_FIELD,
             trust_env=False,
         )
+        self._poster = Poster(self._session, URL(self._versioned), _MAX_FIELD)
 
     def url_of(self, path: str) -> str:
         """The upstream's URL for a client's path (with query): `/v1/x` under the base URL, others beside its `/v1`."""
@@ -209,18 +211,23 @@ class OpenAIUpstream:
 
     async def _send(
         self, method: str, url: URL, headers: CIMultiDict[str], body: Body, limit: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
+    ) -> aiohttp.ClientResponse | Answer:
         attempt = _attempt.get()
         try:
-            return await self._session.request(
-                method, url, headers=headers, data=_data(body), allow_redirects=False, timeout=limit
-            )
+            return await self._ask(method, url, headers, body, limit)
         except aiohttp.ServerDisconnectedError as error:
             # `message` is a parsed head where part of one came, a text where nothing did.
             nothing_came = isinstance(error.message, str)
             stale = not attempt.new and not attempt.expired and attempt.just_connected and nothing_came
             if not stale or isinstance(body, AsyncIterator):
                 raise
+        return await self._ask(method, url, headers, body, limit)
+
+    async def _ask(
+        self, method: str, url: URL, headers: CIMultiDict[str], body: Body, limit: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse | Answer:
+        if isinstance(body, bytes) and self._poster.takes(method, url, len(body)):
+            return await self._poster.post(url.raw_path_qs, headers, body, limit)
         return await self._session.request(method, url, headers=headers, data=_data(body), allow_redirects=False, timeout=limit)
 
     def _headers(self, request: UpstreamRequest) -> CIMultiDict[str]:
