@@ -318,12 +318,10 @@ class Driver:
             and inflow.status < 300
         ):
             # The client asked to see the verdict in the body, so the body's end waits for it.
-            verdict, scanned = await judge_copy(
-                self.runner, self.calls.request.conversation, self.plan, self.prompt, inflow, copy
-            )
-            self.timings.scanned += scanned
+            judged = await judge_copy(self.runner, self.calls.request.conversation, self.plan, self.prompt, inflow, copy)
+            self.timings.scanned += judged.scanned
             self.timings.scans += 1
-            outcome = replace(outcome, verdict=verdict, first_verdict=verdict)
+            outcome = judged.settle(outcome)
         self.outcome = outcome
         await self.outflow.finish(outcome)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter, time
 
-from core.types import Outcome, Plan, Scores, Verdict
+from core.types import Outcome, Plan, Scores
 from core.values import frozen
 from proxy.admission import RetryShare
 from proxy.attempts import AttemptCalls, new_key
@@ -19,7 +19,7 @@ from proxy.deleter import Deleter, Deletion, dropped
 from proxy.driver import Driver
 from proxy.errors import InvalidRequest
 from proxy.moderation import Settling
-from proxy.observer import Observation, Observer
+from proxy.observer import Judged, Observation, Observer
 from proxy.outflow import Outflow
 from proxy.present import Presenter
 from proxy.records import DecisionRecord, Seconds, from_outcome
@@ -134,16 +134,16 @@ class Guard:
         relayed = outcome.kind == "relayed" and outcome.verdict is None and inflow is not None and inflow.status < 300
         if relayed and copy is not None and inflow is not None and runner is not None:
 
-            def done(verdict: Verdict | None, scanned: int, seconds: float) -> None:
+            def done(judged: Judged, seconds: float) -> None:
                 context.driver.timings.detector += seconds
-                context.driver.timings.scanned += scanned
+                context.driver.timings.scanned += judged.scanned
                 context.driver.timings.scans += 1
-                self.sink(context.record(outcome, outflow.status, verdict))
+                self.sink(context.record(judged.settle(outcome), outflow.status))
 
             seen = Observation(request.conversation, context.plan, context.prompt, inflow, copy, done)
             if self.observer.offer(runner, seen):
                 return
-        self.sink(context.record(outcome, outflow.status, None))
+        self.sink(context.record(outcome, outflow.status))
 
 
 @frozen
@@ -161,8 +161,8 @@ class _Context:
     at: float = field(default_factory=time)
     ended: float = field(default_factory=perf_counter)
 
-    def record(self, outcome: Outcome, status: int, verdict: Verdict | None) -> DecisionRecord:
-        """The record; `verdict`: of an answer that was judged after it was relayed."""
+    def record(self, outcome: Outcome, status: int) -> DecisionRecord:
+        """The record of the exchange."""
         timings = self.driver.timings
         total = self.ended - self.began
         return from_outcome(
@@ -175,7 +175,6 @@ class _Context:
             status=status,
             hold=self.plan.hold.kind,
             triggers=self.presenter.triggers,
-            verdict=verdict,
             seconds=Seconds(max(0.0, total - timings.first), timings.upstream, timings.detector, total),
             scanned_characters=timings.scanned,
             scans=timings.scans,

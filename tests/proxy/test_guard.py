@@ -84,6 +84,27 @@ async def test_what_is_observed_is_judged_afterwards_and_changes_nothing() -> No
         assert (await gate.recorded(2)).modes == ("code",)
 
 
+@pytest.mark.parametrize("report", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_tokens_of_a_relayed_answer_are_those_its_upstream_reported(stream: bool, report: bool) -> None:
+    given = streamed(DANUBE, usage=True) if stream else plain(DANUBE)
+    async with rig({**OBSERVE, "report": report}, answers=[given]) as gate:
+        await gate.chat(WEATHER, stream=stream)
+        record = await gate.recorded()
+        assert (record.outcome, record.tokens_estimated) == ("relayed", False)
+        assert (record.prompt_tokens, record.completion_tokens) == (9, 5)
+        assert gate.metric("chunkguard_tokens_total", kind="prompt", sent="true") == 9
+        assert gate.metric("chunkguard_tokens_total", kind="completion", sent="true") == 5
+
+
+async def test_tokens_of_a_relayed_answer_that_reports_none_are_estimated_from_its_text() -> None:
+    async with rig(OBSERVE, answers=[streamed(DANUBE)]) as gate:
+        await gate.chat(WEATHER, stream=True)
+        record = await gate.recorded()
+        assert (record.prompt_tokens, record.completion_tokens) == (0, -(-len(DANUBE) // 4))
+        assert record.tokens_estimated
+
+
 async def test_the_holdout_is_judged_and_not_acted_on() -> None:
     async with rig(ALL, answers=[plain(CODE), plain(PROSE)], limits={"holdout": 0.3}) as gate:
         chances = iter([0.29, 0.31])
