@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 from core.types import MODES, Conversation, Reply, Scores
 
@@ -31,6 +31,8 @@ PROMPT_NAMES = frozenset(
 )
 REPLY_NAMES = frozenset(MODES) | frozenset(f"{mode}.present" for mode in MODES)
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -126,7 +128,9 @@ class Runner:
     async def score_prompt(self, conversation: Conversation) -> Scores:
         """What was asked. Everything missing when it was late, crashed or shed."""
         chars = sum([len(turn.text) for turn in conversation.turns])
-        (scores,) = await self._run(lambda: (self._prompt(conversation),), chars, 1, PROMPT_NAMES)
+        if self._at_once(chars):
+            return self._timed(self._prompt, conversation)
+        (scores,) = await self._run(lambda: (self._prompt(conversation),), 1, PROMPT_NAMES)
         return scores
 
     async def score_replies(
@@ -136,12 +140,19 @@ class Runner:
         chars = sum([len(reply.text) + len(reply.reasoning) for reply in replies])
         asked = conversation.last_user
         chars += len(asked.text) if asked else 0
-        return await self._run(
-            lambda: tuple([self._reply(conversation, prompt, reply, final) for reply in replies]),
-            chars,
-            len(replies),
-            REPLY_NAMES,
-        )
+        if self._at_once(chars):
+            return self._timed(self._replies, conversation, prompt, replies, final)
+        return await self._run(lambda: self._replies(conversation, prompt, replies, final), len(replies), REPLY_NAMES)
+
+    def _at_once(self, chars: int) -> bool:
+        """Whether texts of this length are scored on the loop; counted where they are."""
+        if chars > self._inline_chars and self._threads:
+            return False
+        self.counts.inline += 1
+        return True
+
+    def _replies(self, conversation: Conversation, prompt: Scores, replies: Sequence[Reply], final: bool) -> tuple[Scores, ...]:
+        return tuple([self._reply(conversation, prompt, reply, final) for reply in replies])
 
     def _prompt(self, conversation: Conversation) -> Scores:
         try:
@@ -161,12 +172,7 @@ class Runner:
         _log.error("detectors crashed on a %s: %s", stage, type(error).__name__)
         return Scores(missing=names)
 
-    async def _run(
-        self, work: Callable[[], tuple[Scores, ...]], chars: int, count: int, names: frozenset[str]
-    ) -> tuple[Scores, ...]:
-        if chars <= self._inline_chars or not self._threads:
-            self.counts.inline += 1
-            return self._timed(work)
+    async def _run(self, work: Callable[[], tuple[Scores, ...]], count: int, names: frozenset[str]) -> tuple[Scores, ...]:
         missing = (Scores(missing=names),) * count
         if self._loop is None:
             self.counts.shed += 1
@@ -194,10 +200,10 @@ class Runner:
             return None
         return job.future.result()
 
-    def _timed(self, work: Callable[[], tuple[Scores, ...]]) -> tuple[Scores, ...]:
+    def _timed(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         began = time.perf_counter()
         try:
-            return work()
+            return work(*args, **kwargs)
         finally:
             self.counts.seconds += time.perf_counter() - began
 

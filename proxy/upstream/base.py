@@ -52,6 +52,16 @@ class UpstreamRequest:
     credentials: bool = True
 
 
+class Whole:
+    """Mixin: `read` by way of `chunks`."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+
+    async def read(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks()])
+
+
 class UpstreamReply(Protocol):
     """A reply whose head has arrived. End it with `release` or `abort`, whatever happens; both may be called twice."""
 
@@ -66,6 +76,10 @@ class UpstreamReply(Protocol):
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The raw body as it arrives; iterate once. Raises Timeout and ProtocolError."""
+        ...
+
+    async def read(self) -> bytes:
+        """The raw body as a whole, in place of `chunks`."""
         ...
 
     def release(self) -> None:

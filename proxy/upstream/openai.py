@@ -21,7 +21,7 @@ from yarl import URL
 
 from proxy.config_model import OpenAISettings
 from proxy.errors import ProtocolError, Timeout, Unavailable, UpstreamError
-from proxy.upstream.base import Body, Headers, UpstreamRequest, end_to_end, rename_model, request_headers
+from proxy.upstream.base import Body, Headers, UpstreamRequest, Whole, end_to_end, rename_model, request_headers
 from proxy.upstream.post import Answer, Poster
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class _Connector(aiohttp.TCPConnector):
         return await super()._create_connection(req, traces, timeout)
 
 
-class OpenAIReply:
+class OpenAIReply(Whole):
     """A reply under way; see `UpstreamReply`."""
 
     def __init__(self, response: aiohttp.ClientResponse | Answer, attempt: _Attempt) -> None:
@@ -142,6 +142,15 @@ class OpenAIReply:
             self.abort()
             raise
         self.release()
+
+    async def read(self) -> bytes:
+        content = self._response.content
+        if content.is_eof() and content.exception() is None and not self._attempt.expired:
+            # It came with the head, as nearly every plain answer does: nothing is waited for.
+            body = content.read_nowait()
+            self.release()
+            return body
+        return await super().read()
 
     def release(self) -> None:
         if self._response.content.is_eof() and self._response.content.exception() is None:
