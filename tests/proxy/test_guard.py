@@ -24,7 +24,7 @@ ALL = {"policies": [CODE_POLICY, REBUTTAL_POLICY]}
 OBSERVE = {"policies": [{"extends": "code", "enforcement": "observe"}]}
 CLOSED = {**REBUTTAL_POLICY, "failure_mode": "fail_closed"}
 #: Too long for the event loop, so that a worker thread scores it.
-LONG = "Vienna lies on the Danube, as everybody knows. " * 200
+LONG = "Vienna lies on the Danube, as everybody knows. " * 300
 
 
 def crash(monkeypatch: pytest.MonkeyPatch, *, after: int = 0) -> None:
