@@ -69,7 +69,9 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("chunkguard_scans_total", "counter", ("route",), "Calls of the detectors."),
     Metric("chunkguard_scanned_characters_total", "counter", ("route",), "Characters that detectors read."),
-    Metric("chunkguard_observer_shed_total", "counter", (), "Relayed answers that were not scored because the queue was full."),
+    Metric(
+        "chunkguard_observer_shed_total", "counter", (), "Observed exchanges that were not scored because the queue was full."
+    ),
     Metric("chunkguard_request_seconds", "histogram", ("route",), "From the request to the end of the answer.", _SECONDS),
     Metric("chunkguard_upstream_seconds", "histogram", ("route",), "Spent in upstream calls, all attempts.", _SECONDS),
     Metric("chunkguard_added_seconds", "histogram", ("route",), "Added to the first attempt's time.", _ADDED_SECONDS),

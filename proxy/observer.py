@@ -1,4 +1,4 @@
-"""Judges answers that were relayed before anybody read them: the observing half of `hold: none`.
+"""Judges exchanges that nobody acts on once they are over: the prompt where it was not scored before, and what was relayed.
 
 One rule: it costs the client nothing. Copies wait in a bounded queue; what does not fit is shed and counted, never waited for.
 """
@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Final
 
 from core.attempt import Answer
-from core.types import AttemptSummary, Conversation, Outcome, Plan, Reply, Scores, Usage, Verdict
+from core.types import AttemptSummary, Conversation, Outcome, Plan, Reply, Scores, Span, Usage, Verdict
 from core.values import frozen
 from detectors.runner import Runner
 from proxy.errors import GuardError
@@ -28,11 +28,13 @@ BACKLOG: Final = 32
 
 @frozen
 class Judged:
-    """What a relayed answer turned out to be. `verdict`, `usage`: None where its copy cannot be read."""
+    """What a relayed answer turned out to be. `verdict`, `usage`: None where its copy cannot be read. `triggers`: of the
+    prompt."""
 
     verdict: Verdict | None = None
     usage: Usage | None = None
     scanned: int = 0
+    triggers: tuple[Span, ...] = ()
 
     def settle(self, outcome: Outcome) -> Outcome:
         """The outcome of the exchange that relayed it, with what is known now."""
@@ -64,20 +66,22 @@ async def judge_copy(
     try:
         replies, usage = read_copy(body, inflow)
     except GuardError:
-        return _UNREADABLE
+        return Judged(triggers=prompt.spans)
     scores = await runner.score_replies(conversation, prompt, replies, final=True)
-    return Judged(plan.judge(replies, scores, final=True), usage, sum([score.scanned for score in scores]))
+    scanned = sum([score.scanned for score in scores])
+    return Judged(plan.judge(replies, scores, final=True), usage, scanned, prompt.spans)
 
 
 @frozen
 class Observation:
-    """One relayed answer to judge. `done(judged, seconds)` is called once it is."""
+    """One exchange to judge. `prompt`: None where it was not scored yet. `body`: as it was relayed, None where there is nothing
+    but the prompt to look at. `done(judged, seconds)` is called once all is judged."""
 
     conversation: Conversation
     plan: Plan
-    prompt: Scores
-    inflow: Inflow
-    body: bytes
+    prompt: Scores | None
+    inflow: Inflow | None
+    body: bytes | None
     done: Callable[[Judged, float], None]
 
 
@@ -120,7 +124,12 @@ class Observer:
         began = perf_counter()
         judged = _UNREADABLE
         try:
-            judged = await judge_copy(runner, seen.conversation, seen.plan, seen.prompt, seen.inflow, seen.body)
+            # Prompt and answer are read by the same code, so one after the other costs less than each at its time.
+            prompt = seen.prompt if seen.prompt is not None else await runner.score_prompt(seen.conversation)
+            if seen.body is None or seen.inflow is None:
+                judged = Judged(triggers=prompt.spans)
+            else:
+                judged = await judge_copy(runner, seen.conversation, seen.plan, prompt, seen.inflow, seen.body)
         finally:
             seen.done(judged, perf_counter() - began)
 

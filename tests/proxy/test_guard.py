@@ -84,6 +84,34 @@ async def test_what_is_observed_is_judged_afterwards_and_changes_nothing() -> No
         assert (await gate.recorded(2)).modes == ("code",)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_observed_prompt_is_scored_when_its_answer_has_left(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[int] = []
+    score = Suite.score_prompt
+
+    async with rig(OBSERVE, answers=[streamed(CODE) if stream else plain(CODE)]) as gate:
+
+        def late(self: Suite, conversation: Any) -> Scores:
+            scored.append(len(gate.upstream.seen))
+            return score(self, conversation)
+
+        monkeypatch.setattr(Suite, "score_prompt", late)
+        await gate.chat(PEACE, stream=stream)
+        record = await gate.recorded()
+        assert scored == [1]
+        assert (record.modes, [place.name for place in record.triggers]) == (("code",), ["formal_vocabulary"])
+        assert gate.metric("chunkguard_triggers_total", trigger="formal_vocabulary") == 1
+
+
+@pytest.mark.parametrize("answer", [failing(429), Answer([], before=[Reset()])], ids=["rejected", "lost"])
+async def test_an_observed_prompt_is_scored_although_there_is_no_answer(answer: Answer) -> None:
+    async with rig(OBSERVE, answers=[answer]) as gate:
+        await gate.chat(PEACE)
+        record = await gate.recorded()
+        assert [place.name for place in record.triggers] == ["formal_vocabulary"]
+        assert (record.verdict, record.scans) == ("unjudged", 0)
+
+
 @pytest.mark.parametrize("report", [True, False])
 @pytest.mark.parametrize("stream", [True, False])
 async def test_tokens_of_a_relayed_answer_are_those_its_upstream_reported(stream: bool, report: bool) -> None:
