@@ -22,7 +22,7 @@ from yarl import URL
 from proxy.config_model import OpenAISettings
 from proxy.errors import ProtocolError, Timeout, Unavailable, UpstreamError
 from proxy.upstream.base import Body, Headers, UpstreamRequest, Whole, end_to_end, rename_model, request_headers
-from proxy.upstream.post import Answer, Poster
+from proxy.upstream.post import Posted, Poster
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -112,7 +112,7 @@ class _Connector(aiohttp.TCPConnector):
 class OpenAIReply(Whole):
     """A reply under way; see `UpstreamReply`."""
 
-    def __init__(self, response: aiohttp.ClientResponse | Answer, attempt: _Attempt) -> None:
+    def __init__(self, response: aiohttp.ClientResponse | Posted, attempt: _Attempt) -> None:
         self._response = response
         self._attempt = attempt
         attempt.content = response.content
@@ -220,7 +220,7 @@ class OpenAIUpstream:
 
     async def _send(
         self, method: str, url: URL, headers: CIMultiDict[str], body: Body, limit: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse | Answer:
+    ) -> aiohttp.ClientResponse | Posted:
         attempt = _attempt.get()
         try:
             return await self._ask(method, url, headers, body, limit)
@@ -234,7 +234,7 @@ class OpenAIUpstream:
 
     async def _ask(
         self, method: str, url: URL, headers: CIMultiDict[str], body: Body, limit: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse | Answer:
+    ) -> aiohttp.ClientResponse | Posted:
         if isinstance(body, bytes) and self._poster.takes(method, url, len(body)):
             return await self._poster.post(url.raw_path_qs, headers, body, limit)
         return await self._session.request(method, url, headers=headers, data=_data(body), allow_redirects=False, timeout=limit)

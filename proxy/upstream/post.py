@@ -20,7 +20,7 @@ from yarl import URL
 WRITTEN_AT_ONCE = 65_536
 
 
-class Answer:
+class Posted:
     """A reply whose head has arrived: what of `aiohttp.ClientResponse` a forwarder uses."""
 
     __slots__ = ("_connection", "content", "headers", "reason", "status")
@@ -68,7 +68,7 @@ class Poster:
         """Whether `post` may send this request, with a body of `size` bytes."""
         return method == "POST" and size <= WRITTEN_AT_ONCE and url.raw_authority == self._authority
 
-    async def post(self, target: str, headers: CIMultiDict[str], body: bytes, limit: aiohttp.ClientTimeout) -> Answer:
+    async def post(self, target: str, headers: CIMultiDict[str], body: bytes, limit: aiohttp.ClientTimeout) -> Posted:
         """Send `body` to `target` (path and query). Raises aiohttp.ClientError, OSError, TimeoutError as the session does."""
         limiter = TimeoutHandle(self._loop, limit.total, ceil_threshold=limit.ceil_threshold)
         handle = limiter.start()
@@ -105,7 +105,7 @@ class Poster:
             if handle is not None:
                 handle.cancel()
             raise
-        return Answer(connection, message.code, message.reason, message.headers, content)
+        return Posted(connection, message.code, message.reason, message.headers, content)
 
     async def _connect(self, limit: aiohttp.ClientTimeout) -> aiohttp.connector.Connection:
         try:
