@@ -80,12 +80,47 @@ def _joined(parts: list[str]) -> str:
 
 
 @dataclass(slots=True)
-class Attempt:
+class Answer:
+    """What an attempt has said so far, all choices. `tools_seen`: a tool call has begun. `usage`: as last reported."""
+
+    tools_seen: bool = field(default=False, kw_only=True)
+    usage: Usage | None = field(default=None, kw_only=True)
+    _builders: dict[int, ReplyBuilder] = field(default_factory=dict, kw_only=True)
+    _replies: tuple[Reply, ...] | None = field(default=None, kw_only=True)  # until something more is said
+
+    def read(self, piece: Piece) -> None:
+        self._replies = None
+        if piece.usage is not None:
+            self.usage = piece.usage
+        for delta in piece.deltas:
+            builder = self._builders.get(delta.choice)
+            if builder is None:
+                builder = self._builders[delta.choice] = ReplyBuilder(delta.choice)
+            builder.add(delta)
+            if delta.tools:
+                self.tools_seen = True
+
+    def replies(self) -> tuple[Reply, ...]:
+        """Every choice so far, in the order of their numbers."""
+        if self._replies is None:
+            self._replies = tuple([self._builders[choice].reply() for choice in sorted(self._builders)])
+        return self._replies
+
+    def total_usage(self) -> Usage:
+        """Reported usage, or an estimate from the characters received."""
+        if self.usage is not None:
+            return self.usage
+        characters = sum([builder.characters for builder in self._builders.values()])
+        return Usage(0, -(-characters // CHARACTERS_PER_TOKEN), estimated=True)
+
+
+@dataclass(slots=True)
+class Attempt(Answer):
     """State of one attempt.
 
     `ended`: its body is complete. `failure`: it broke off. `cancelled`: we closed it. `sending`: its bytes may go out as
-    they come. `tools_seen`: a tool call has begun. `covered`: of each choice, where the new part of its last window began and
-    ended. `settled`: modes whose suspicion a probe has removed.
+    they come. `covered`: of each choice, where the new part of its last window began and ended. `settled`: modes whose
+    suspicion a probe has removed.
     """
 
     number: int
@@ -95,16 +130,13 @@ class Attempt:
     ended: bool = False
     cancelled: bool = False
     sending: bool = False
-    tools_seen: bool = False
     expired: bool = False
     failure: Failure | None = None
     verdict: Verdict | None = None
     valid: bool = True
-    usage: Usage | None = None
     holdback: Holdback = field(default_factory=Holdback)
     covered: dict[int, tuple[int, int]] = field(default_factory=dict)
     settled: set[Mode | None] = field(default_factory=set)
-    _builders: dict[int, ReplyBuilder] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
@@ -122,19 +154,7 @@ class Attempt:
 
     def feed(self, piece: Piece) -> None:
         self.holdback.feed(piece)
-        if piece.usage is not None:
-            self.usage = piece.usage
-        for delta in piece.deltas:
-            builder = self._builders.get(delta.choice)
-            if builder is None:
-                builder = self._builders[delta.choice] = ReplyBuilder(delta.choice)
-            builder.add(delta)
-            if delta.tools:
-                self.tools_seen = True
-
-    def replies(self) -> tuple[Reply, ...]:
-        """Every choice so far, in the order of their numbers."""
-        return tuple([self._builders[choice].reply() for choice in sorted(self._builders)])
+        self.read(piece)
 
     def window(self, context: int) -> tuple[Reply, ...]:
         """What no window has covered yet of every choice, with up to `context` characters before it; marks it covered.
@@ -196,13 +216,6 @@ class Attempt:
             max((f.score for f in acting), default=0.0),
             self.number,
         )
-
-    def total_usage(self) -> Usage:
-        """Reported usage, or an estimate from the characters received."""
-        if self.usage is not None:
-            return self.usage
-        characters = sum(builder.characters for builder in self._builders.values())
-        return Usage(0, -(-characters // CHARACTERS_PER_TOKEN), estimated=True)
 
     def summary(self) -> AttemptSummary:
         failure = self.failure or (Failure("cancelled") if self.cancelled else None)

@@ -372,6 +372,8 @@ class Exchange:
         return 0.0 if self._first_retry_at is None else (self._now - self._first_retry_at) * 1000
 
     def _step(self) -> Step:
+        if len(self._attempts) == 1:
+            return Step(1, self.committed)
         retries = [attempt for attempt in self._attempts.values() if attempt.number > 1]
         spent = 0
         for attempt in retries:
@@ -450,10 +452,10 @@ class Exchange:
             verdict=chosen.verdict if chosen else None,
             first_verdict=first.verdict if first else None,
             action=action,
-            attempts=tuple(attempt.summary() for attempt in self._attempts.values()),
+            attempts=tuple([attempt.summary() for attempt in self._attempts.values()]),
             flagged=flagged,
             rewritten=rewritten,
-            hold_expired=any(attempt.expired for attempt in self._attempts.values()),
+            hold_expired=any([attempt.expired for attempt in self._attempts.values()]),
             failure=failure,
             reason=reason,
         )

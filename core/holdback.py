@@ -41,6 +41,6 @@ class Holdback:
 
     def take(self) -> bytes:
         """The bytes that may leave now and have not; empty if there are none."""
-        data = b"".join(piece.data for piece in self.pieces[self._sent : self._cleared])
+        data = b"".join([piece.data for piece in self.pieces[self._sent : self._cleared]])
         self._sent = max(self._sent, self._cleared)
         return data

@@ -72,7 +72,7 @@ def _transitions() -> str:
 
 
 def _metrics() -> str:
-    metrics = importlib.import_module("proxy.metrics").METRICS
+    metrics = importlib.import_module("proxy.metric_table").METRICS
     rows = [(f"`{item.name}`", item.kind, " ".join(f"`{label}`" for label in item.labels), item.help) for item in metrics]
     return _rows(("metric", "kind", "labels", "what it counts or measures"), rows)
 

@@ -87,6 +87,11 @@ class CompiledRoute:
     #: The combined hold of a prompt that raises nothing, not streamed and streamed.
     quiet: tuple[Hold, Hold]
 
+    @property
+    def acts(self) -> bool:
+        """Whether any policy may change what a client gets. Where none may, a plan is the same whatever the prompt scores."""
+        return bool(self.enforcing)
+
     def make_plan(self, conversation: Conversation, prompt_scores: Scores, *, stream: bool) -> RoutePlan:
         """The plan for one conversation. `prompt_scores`: what detectors say of it; its spans are the trigger hits.
 

@@ -41,7 +41,7 @@ from core.messages import (
     UpstreamFailed,
     UpstreamStarted,
 )
-from core.types import RESPONSE, Failure, HoldKind, Outcome, Piece, Plan, Reply, Scores
+from core.types import RESPONSE, Failure, HoldKind, Outcome, Plan, Reply, Scores
 from detectors.runner import Runner
 from proxy.admission import RetryShare
 from proxy.attempts import AttemptCalls
@@ -273,12 +273,10 @@ class Driver:
     async def _read_whole(self, number: int) -> None:
         """Read the rest of an attempt that nothing can interleave with."""
         live = self._live[number]
-        pieces: list[Piece] = []
         try:
             async with _until(live.deadline):
-                async for some in live.inflow.pieces():
-                    pieces += some
-            self._events += (UpstreamChunk(number, tuple(pieces)), UpstreamEnded(number))
+                pieces = await live.inflow.whole()
+            self._events += (UpstreamChunk(number, pieces), UpstreamEnded(number))
         except (UpstreamError, TimeoutError) as error:
             self._events.append(UpstreamFailed(number, _failure(error)))
         live.seconds = perf_counter() - live.began
@@ -318,12 +316,10 @@ class Driver:
             and inflow.status < 300
         ):
             # The client asked to see the verdict in the body, so the body's end waits for it.
-            verdict, scanned = await judge_copy(
-                self.runner, self.calls.request.conversation, self.plan, self.prompt, inflow, copy
-            )
-            self.timings.scanned += scanned
+            judged = await judge_copy(self.runner, self.calls.request.conversation, self.plan, self.prompt, inflow, copy)
+            self.timings.scanned += judged.scanned
             self.timings.scans += 1
-            outcome = replace(outcome, verdict=verdict, first_verdict=verdict)
+            outcome = judged.settle(outcome)
         self.outcome = outcome
         await self.outflow.finish(outcome)
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter, time
+from typing import Final
 
-from core.types import Outcome, Plan, Scores, Verdict
+from core.types import Outcome, Plan, Scores, Span
 from core.values import frozen
 from proxy.admission import RetryShare
 from proxy.attempts import AttemptCalls, new_key
@@ -19,7 +20,7 @@ from proxy.deleter import Deleter, Deletion, dropped
 from proxy.driver import Driver
 from proxy.errors import InvalidRequest
 from proxy.moderation import Settling
-from proxy.observer import Observation, Observer
+from proxy.observer import Judged, Observation, Observer
 from proxy.outflow import Outflow
 from proxy.present import Presenter
 from proxy.records import DecisionRecord, Seconds, from_outcome
@@ -28,6 +29,9 @@ from proxy.snapshot import Route, Snapshot
 from proxy.upstream.base import Headers
 from proxy.wire import chat
 from proxy.wire.encoding import decode
+
+#: A prompt that decides nothing is scored when its answer is.
+_UNSCORED: Final = Scores()
 
 
 @frozen
@@ -59,21 +63,24 @@ class Guard:
         began = perf_counter()
         limits = snapshot.settings.config.limits
         conversation = request.conversation
-        try:
-            prompt = await route.runner.score_prompt(conversation)
-        except CancelledError:
-            self._record_gone(snapshot, route, conversation.stream, began)
-            raise
-        detector = perf_counter() - began
         holdout = route.enforcing and limits.holdout > 0 and self.chance() < limits.holdout
         compiled = route.holdout if holdout and route.holdout is not None else route.compiled
-        plan = compiled.make_plan(conversation, prompt, stream=conversation.stream)
+        report = route.settings.report or request.report
+        prompt, detector = None, 0.0
+        if compiled.acts or report:
+            try:
+                prompt = await route.runner.score_prompt(conversation)
+            except CancelledError:
+                self._record_gone(snapshot, route, conversation.stream, began)
+                raise
+            detector = perf_counter() - began
+        plan = compiled.make_plan(conversation, prompt or _UNSCORED, stream=conversation.stream)
         presenter = Presenter(new_key(), snapshot.revision, not route.enforcing, plan.triggers)
         outflow = Outflow(
             reply,
             presenter,
             streamed=conversation.stream,
-            report=route.settings.report or request.report,
+            report=report,
             n=conversation.n,
         )
         calls = AttemptCalls(
@@ -89,7 +96,7 @@ class Guard:
         self.retry_share.request()
         driver = Driver(
             plan=plan,
-            prompt=prompt,
+            prompt=prompt or _UNSCORED,
             calls=calls,
             runner=route.runner,
             outflow=outflow,
@@ -126,34 +133,37 @@ class Guard:
         )
 
     def _record(self, context: _Context, request: chat.ChatRequest, outflow: Outflow) -> None:
-        """Record now, or once a relayed answer was judged."""
+        """Record now, or once was judged what nobody waits for: a relayed answer, and a prompt that decided nothing."""
         outcome = context.driver.outcome
         assert outcome is not None
         inflow, copy = outflow.inflow, outflow.copy
-        runner = context.route.runner
         relayed = outcome.kind == "relayed" and outcome.verdict is None and inflow is not None and inflow.status < 300
-        if relayed and copy is not None and inflow is not None and runner is not None:
+        if not relayed:
+            copy = None
+        if copy is not None or context.prompt is None:
 
-            def done(verdict: Verdict | None, scanned: int, seconds: float) -> None:
+            def done(judged: Judged, seconds: float) -> None:
                 context.driver.timings.detector += seconds
-                context.driver.timings.scanned += scanned
-                context.driver.timings.scans += 1
-                self.sink(context.record(outcome, outflow.status, verdict))
+                context.driver.timings.scanned += judged.scanned
+                context.driver.timings.scans += copy is not None
+                ended = judged.settle(outcome) if copy is not None else outcome
+                self.sink(context.record(ended, outflow.status, judged.triggers))
 
+            assert context.route.runner is not None
             seen = Observation(request.conversation, context.plan, context.prompt, inflow, copy, done)
-            if self.observer.offer(runner, seen):
+            if self.observer.offer(context.route.runner, seen):
                 return
-        self.sink(context.record(outcome, outflow.status, None))
+        self.sink(context.record(outcome, outflow.status, context.presenter.triggers))
 
 
 @frozen
 class _Context:
-    """What a record needs beside the outcome."""
+    """What a record needs beside the outcome. `prompt`: None where it was not scored."""
 
     snapshot: Snapshot
     route: Route
     plan: Plan
-    prompt: Scores
+    prompt: Scores | None
     presenter: Presenter
     driver: Driver
     began: float
@@ -161,8 +171,8 @@ class _Context:
     at: float = field(default_factory=time)
     ended: float = field(default_factory=perf_counter)
 
-    def record(self, outcome: Outcome, status: int, verdict: Verdict | None) -> DecisionRecord:
-        """The record; `verdict`: of an answer that was judged after it was relayed."""
+    def record(self, outcome: Outcome, status: int, triggers: Sequence[Span]) -> DecisionRecord:
+        """The record of the exchange."""
         timings = self.driver.timings
         total = self.ended - self.began
         return from_outcome(
@@ -174,8 +184,7 @@ class _Context:
             streamed=self.driver.calls.request.conversation.stream,
             status=status,
             hold=self.plan.hold.kind,
-            triggers=self.presenter.triggers,
-            verdict=verdict,
+            triggers=triggers,
             seconds=Seconds(max(0.0, total - timings.first), timings.upstream, timings.detector, total),
             scanned_characters=timings.scanned,
             scans=timings.scans,

@@ -60,23 +60,44 @@ class Inflow:
         assert self._reply is not None
         return self._reply.chunks()
 
+    async def read(self) -> bytes:
+        """The body's bytes as a whole, in place of `raw`. Raises UpstreamError."""
+        assert self._reply is not None
+        return await self._reply.read()
+
+    async def whole(self) -> tuple[Piece, ...]:
+        """The body as pieces, all of them. Raises as `pieces`."""
+        if self.event_stream and not self.encoding:
+            return tuple([piece async for pieces in self.pieces() for piece in pieces])
+        decoder = ReplyDecoder(bool(self.event_stream), self.n)
+        body = await self.read()
+        if not self.encoding:
+            pieces = decoder.feed(body) + decoder.flush()
+        else:
+            self.plain = decoder.feed(decode(body, self.encoding, max_bytes=DECODED_BYTES)) + decoder.flush()
+            usage = next((piece.usage for piece in reversed(self.plain) if piece.usage), None)
+            pieces = (Piece(body, tuple([delta for piece in self.plain for delta in piece.deltas]), usage),)
+        self._end(decoder)
+        return pieces
+
     async def pieces(self) -> AsyncIterator[tuple[Piece, ...]]:
         """The body as pieces, as they come. Raises UpstreamError, ProtocolError where the answer is not whole or no answer."""
-        decoder = ReplyDecoder(bool(self.event_stream), self.n)
-        if self.encoding:
-            body = b"".join([chunk async for chunk in self.raw()])
-            plain = decode(body, self.encoding, max_bytes=DECODED_BYTES)
-            self.plain = decoder.feed(plain) + decoder.flush()
-            usage = next((piece.usage for piece in reversed(self.plain) if piece.usage), None)
-            yield (Piece(body, tuple(delta for piece in self.plain for delta in piece.deltas), usage),)
-        else:
-            async for chunk in self.raw():
-                pieces = decoder.feed(chunk)
-                if pieces:
-                    yield pieces
-            last = decoder.flush()
-            if last:
-                yield last
+        if self.encoding or not self.event_stream:
+            pieces = await self.whole()
+            if pieces:
+                yield pieces
+            return
+        decoder = ReplyDecoder(True, self.n)
+        async for chunk in self.raw():
+            pieces = decoder.feed(chunk)
+            if pieces:
+                yield pieces
+        last = decoder.flush()
+        if last:
+            yield last
+        self._end(decoder)
+
+    def _end(self, decoder: ReplyDecoder) -> None:
         self.id = decoder.id
         if not decoder.complete and decoder.error is None and (self.event_stream or decoder.malformed):
             raise ProtocolError("the upstream's answer is incomplete or unreadable")

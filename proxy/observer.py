@@ -1,4 +1,4 @@
-"""Judges answers that were relayed before anybody read them: the observing half of `hold: none`.
+"""Judges exchanges that nobody acts on once they are over: the prompt where it was not scored before, and what was relayed.
 
 One rule: it costs the client nothing. Copies wait in a bounded queue; what does not fit is shed and counted, never waited for.
 """
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
-from core.attempt import Attempt
-from core.types import Change, Conversation, Plan, Reply, Scores, Usage, Verdict
+from core.attempt import Answer
+from core.types import AttemptSummary, Conversation, Outcome, Plan, Reply, Scores, Span, Usage, Verdict
 from core.values import frozen
 from detectors.runner import Runner
 from proxy.errors import GuardError
@@ -26,39 +26,63 @@ BURST_S: Final = 0.003
 BACKLOG: Final = 32
 
 
-def read_copy(body: bytes, inflow: Inflow) -> tuple[tuple[Reply, ...], Usage | None]:
+@frozen
+class Judged:
+    """What a relayed answer turned out to be. `verdict`, `usage`: None where its copy cannot be read. `triggers`: of the
+    prompt."""
+
+    verdict: Verdict | None = None
+    usage: Usage | None = None
+    scanned: int = 0
+    triggers: tuple[Span, ...] = ()
+
+    def settle(self, outcome: Outcome) -> Outcome:
+        """The outcome of the exchange that relayed it, with what is known now."""
+        one = outcome.attempts[outcome.chosen - 1]
+        verdict, usage = self.verdict, self.usage or one.usage
+        # Twice as fast as `replace`, for every observed answer.
+        one = AttemptSummary(one.number, one.change, one.action, one.complete, verdict, usage, one.failure)
+        return Outcome("relayed", outcome.chosen, verdict, verdict, outcome.action, (*outcome.attempts[: one.number - 1], one))
+
+
+_UNREADABLE: Final = Judged()
+
+
+def read_copy(body: bytes, inflow: Inflow) -> tuple[tuple[Reply, ...], Usage]:
     """The choices of a whole relayed body, and its usage. Raises ProtocolError for an encoding that cannot be read."""
     if inflow.encoding:
         body = decode(body, inflow.encoding, max_bytes=DECODED_BYTES)
     decoder = ReplyDecoder(bool(inflow.event_stream), inflow.n)
-    attempt = Attempt(1, Change())
+    answer = Answer()
     for piece in decoder.feed(body) + decoder.flush():
-        attempt.feed(piece)
-    return attempt.replies(), attempt.usage
+        answer.read(piece)
+    return answer.replies(), answer.total_usage()
 
 
 async def judge_copy(
     runner: Runner, conversation: Conversation, plan: Plan, prompt: Scores, inflow: Inflow, body: bytes
-) -> tuple[Verdict | None, int]:
-    """The verdict on a relayed body and the characters scanned; (None, 0) where it cannot be read."""
+) -> Judged:
+    """What a relayed body is."""
     try:
-        replies, _ = read_copy(body, inflow)
+        replies, usage = read_copy(body, inflow)
     except GuardError:
-        return None, 0
+        return Judged(triggers=prompt.spans)
     scores = await runner.score_replies(conversation, prompt, replies, final=True)
-    return plan.judge(replies, scores, final=True), sum(score.scanned for score in scores)
+    scanned = sum([score.scanned for score in scores])
+    return Judged(plan.judge(replies, scores, final=True), usage, scanned, prompt.spans)
 
 
 @frozen
 class Observation:
-    """One relayed answer to judge. `done(verdict, scanned characters, seconds)` is called once it is."""
+    """One exchange to judge. `prompt`: None where it was not scored yet. `body`: as it was relayed, None where there is nothing
+    but the prompt to look at. `done(judged, seconds)` is called once all is judged."""
 
     conversation: Conversation
     plan: Plan
-    prompt: Scores
-    inflow: Inflow
-    body: bytes
-    done: Callable[[Verdict | None, int, float], None]
+    prompt: Scores | None
+    inflow: Inflow | None
+    body: bytes | None
+    done: Callable[[Judged, float], None]
 
 
 class Observer:
@@ -98,11 +122,16 @@ class Observer:
     @staticmethod
     async def _judge(runner: Runner, seen: Observation) -> None:
         began = perf_counter()
-        verdict, scanned = None, 0
+        judged = _UNREADABLE
         try:
-            verdict, scanned = await judge_copy(runner, seen.conversation, seen.plan, seen.prompt, seen.inflow, seen.body)
+            # Prompt and answer are read by the same code, so one after the other costs less than each at its time.
+            prompt = seen.prompt if seen.prompt is not None else await runner.score_prompt(seen.conversation)
+            if seen.body is None or seen.inflow is None:
+                judged = Judged(triggers=prompt.spans)
+            else:
+                judged = await judge_copy(runner, seen.conversation, seen.plan, prompt, seen.inflow, seen.body)
         finally:
-            seen.done(verdict, scanned, perf_counter() - began)
+            seen.done(judged, perf_counter() - began)
 
     async def drain(self) -> None:
         """Wait until everything queued was judged."""

@@ -98,26 +98,22 @@ class Outflow:
         if self._commented:
             await self._late_error(inflow)
             return
+        if not inflow.event_stream and (self.report or (inflow.length is not None and inflow.length <= WHOLE_BYTES)):
+            self.copy = await inflow.read()
+            self._body = [self.copy]
+            return
         copy: list[bytes] | None = []
         size = 0
-        whole = not inflow.event_stream and (self.report or (inflow.length is not None and inflow.length <= WHOLE_BYTES))
-        if not whole:
-            await self._head(inflow, exact=not self._reports(inflow))
-            self._sent = True
-        reports = not whole and self._reports(inflow)
+        reports = self._reports(inflow)
+        await self._head(inflow, exact=not reports)
+        self._sent = True
         async for chunk in _events(inflow) if reports else inflow.raw():
             size += len(chunk)
-            if whole:
-                self._body.append(chunk)
-                continue
             if copy is not None:
                 copy.append(chunk)
                 copy = copy if size <= COPY_BYTES else None
             await self._reply.write(self._without_done([chunk]) if reports else chunk)
-        if whole:
-            self.copy = b"".join(self._body)
-            self._body = [self.copy]
-        elif copy is not None:
+        if copy is not None:
             self.copy = b"".join(copy)
 
     async def _late_error(self, inflow: Inflow) -> None:

@@ -86,8 +86,7 @@ async def _forward(request: web.BaseRequest, reply: ClientReply, inflow: Upstrea
     if request.method == "HEAD" or inflow.status in (204, 304):
         reply.whole(inflow.status, inflow.headers, b"", inflow.reason)
     elif length is not None and length <= WHOLE_BYTES:
-        body = b"".join([chunk async for chunk in inflow.chunks()])
-        reply.whole(inflow.status, inflow.headers, body, inflow.reason)
+        reply.whole(inflow.status, inflow.headers, await inflow.read(), inflow.reason)
     else:
         await reply.start(inflow.status, inflow.headers, inflow.reason)
         try:

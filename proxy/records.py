@@ -6,7 +6,7 @@ name that a client chose.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from core.types import ActionKind, AttemptSummary, HoldKind, Level, Mode, Outcome, OutcomeKind, Span, Usage, Verdict
 from core.values import frozen
@@ -15,6 +15,7 @@ from core.values import frozen
 VERDICTS = ("clear", "suspect", "misrouted", "unjudged")
 _LEVELS = {Level.CLEAR: "clear", Level.SUSPECT: "suspect", Level.MISROUTED: "misrouted"}
 _ACTIONS = {kind: kind.name.lower() for kind in ActionKind}
+_NO_USAGE = Usage()
 _HOLDS = {kind: kind.name.lower() for kind in HoldKind}
 
 
@@ -123,7 +124,6 @@ def from_outcome(
     status: int,
     hold: HoldKind = HoldKind.NONE,
     triggers: Sequence[Span] = (),
-    verdict: Verdict | None = None,
     seconds: Seconds | None = None,
     scanned_characters: int = 0,
     scans: int = 0,
@@ -131,13 +131,9 @@ def from_outcome(
     policy_revision: str = "",
     moderation: str = "",
 ) -> DecisionRecord:
-    """The record of an exchange. `verdict`: of an answer that was judged after it was relayed, where the outcome has none."""
-    final = outcome.verdict if outcome.verdict is not None else verdict
-    verdicts = {summary.number: summary.verdict for summary in outcome.attempts}
-    if final is not None and outcome.chosen and verdicts.get(outcome.chosen) is None:
-        verdicts[outcome.chosen] = final
-    first = outcome.first_verdict or verdicts.get(1)
-    attempts = tuple(_attempt(summary, verdicts[summary.number]) for summary in outcome.attempts)
+    """The record of an exchange."""
+    final, first = outcome.verdict, outcome.first_verdict
+    attempts = tuple([_attempt(summary) for summary in outcome.attempts])
     return DecisionRecord(
         decision_id=decision_id,
         time=time,
@@ -149,21 +145,21 @@ def from_outcome(
         verdict=_level(final),
         first_verdict=_level(first),
         modes=first.modes if first is not None and first.findings else (),
-        findings=tuple(found for number, given in verdicts.items() if given is not None for found in _findings(number, given)),
+        findings=tuple([found for summary in outcome.attempts for found in _findings(summary)]),
         triggers=_places(triggers),
         action=_ACTIONS[outcome.action],
         attempts=attempts,
         chosen=outcome.chosen,
         fixed=_fixed(outcome, first, final),
         worse=_worse(outcome, first),
-        prompt_tokens=sum(attempt.prompt_tokens for attempt in attempts),
-        completion_tokens=sum(attempt.completion_tokens for attempt in attempts),
-        tokens_estimated=any(attempt.estimated for attempt in attempts),
+        prompt_tokens=sum([attempt.prompt_tokens for attempt in attempts]),
+        completion_tokens=sum([attempt.completion_tokens for attempt in attempts]),
+        tokens_estimated=any([attempt.estimated for attempt in attempts]),
         hold=_HOLDS[hold],
         hold_expired=outcome.hold_expired,
         flagged=outcome.flagged,
         rewritten=outcome.rewritten,
-        unchecked=tuple(sorted(final.unchecked)) if final is not None else (),
+        unchecked=tuple(sorted(final.unchecked)) if final is not None and final.unchecked else (),
         moderation=moderation,
         seconds=seconds or Seconds(),
         scanned_characters=scanned_characters,
@@ -182,23 +178,36 @@ def _level(verdict: Verdict | None) -> str:
     return _LEVELS[verdict.level] if verdict.findings else "clear"
 
 
-def _places(spans: Iterable[Span]) -> tuple[Place, ...]:
-    return tuple([Place(span.name, span.message, span.start, span.end) for span in spans])
+def _places(spans: Sequence[Span]) -> tuple[Place, ...]:
+    return () if not spans else tuple([Place(span.name, span.message, span.start, span.end) for span in spans])
 
 
-def _findings(number: int, verdict: Verdict) -> Iterable[FindingRecord]:
-    for item in verdict.findings:
-        level, score = _LEVELS[item.level], round(item.score, 4)
-        yield FindingRecord(number, item.choice, item.mode, level, score, item.policy, item.acting, _places(item.spans))
+def _findings(summary: AttemptSummary) -> Sequence[FindingRecord]:
+    verdict = summary.verdict
+    if verdict is None or not verdict.findings:
+        return ()
+    return [
+        FindingRecord(
+            attempt=summary.number,
+            choice=item.choice,
+            mode=item.mode,
+            level=_LEVELS[item.level],
+            score=round(item.score, 4),
+            policy=item.policy,
+            acting=item.acting,
+            spans=_places(item.spans),
+        )
+        for item in verdict.findings
+    ]
 
 
-def _attempt(summary: AttemptSummary, verdict: Verdict | None) -> AttemptRecord:
-    usage = summary.usage or Usage()
+def _attempt(summary: AttemptSummary) -> AttemptRecord:
+    usage = summary.usage or _NO_USAGE
     return AttemptRecord(
         number=summary.number,
         change=summary.change.names,
         probe=summary.action is not None and summary.action.probe,
-        verdict=_level(verdict),
+        verdict=_level(summary.verdict),
         complete=summary.complete,
         failure=summary.failure.kind if summary.failure is not None else "",
         prompt_tokens=usage.prompt_tokens,

@@ -34,7 +34,9 @@ from proxy.upstream.replay import ReplayUpstream
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route ready to serve. `compiled`: None where no policy touches it. `holdout`: its policies, none of them acting."""
+    """A route ready to serve. `compiled`: None where no policy touches it. `holdout`: its policies, none of them acting.
+
+    `enforcing`: any of them may act."""
 
     settings: RouteSettings
     policies: tuple[Policy, ...]
@@ -44,14 +46,11 @@ class Route:
     holdout: CompiledRoute | None = None
     runner: Runner | None = None
     moderator: Moderator | None = None
+    enforcing: bool = False
 
     @property
     def name(self) -> str:
         return self.settings.name
-
-    @property
-    def enforcing(self) -> bool:
-        return any(policy.enforcing for policy in self.policies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,8 @@ async def prepare(settings: Settings) -> Snapshot:
                 await runners[key].start()
             moderator = Moderator(route.moderation) if route.moderation is not None else None
             holdout = compile_route(observing(policies))
-            routes[route.name] = Route(route, policies, upstream, keyed, compiled, holdout, runners[key], moderator)
+            acting = any(policy.enforcing for policy in policies)
+            routes[route.name] = Route(route, policies, upstream, keyed, compiled, holdout, runners[key], moderator, acting)
     except BaseException:
         for runner in runners.values():
             await runner.close()

@@ -25,7 +25,7 @@ from docs import generate
 from policies.schema import TRIGGERS, Policy
 from proxy import cli, config, errors
 from proxy.config_model import Config
-from proxy.metrics import METRICS
+from proxy.metric_table import METRICS
 from proxy.upstream.replay_file import ReplayExchange
 
 ROOT = Path(__file__).resolve().parent.parent

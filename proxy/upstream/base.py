@@ -32,6 +32,10 @@ HOP_BY_HOP = frozenset({
     "te", "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
 
+#: The connection to the upstream has its own host and its own 100-continue; a body in hand has its own length.
+_OURS = frozenset({"host", "expect"})
+_OURS_IN_HAND = _OURS | {"content-length"}
+
 
 @frozen
 class UpstreamRequest:
@@ -48,6 +52,16 @@ class UpstreamRequest:
     credentials: bool = True
 
 
+class Whole:
+    """Mixin: `read` by way of `chunks`."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+
+    async def read(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks()])
+
+
 class UpstreamReply(Protocol):
     """A reply whose head has arrived. End it with `release` or `abort`, whatever happens; both may be called twice."""
 
@@ -62,6 +76,10 @@ class UpstreamReply(Protocol):
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The raw body as it arrives; iterate once. Raises Timeout and ProtocolError."""
+        ...
+
+    async def read(self) -> bytes:
+        """The raw body as a whole, in place of `chunks`."""
         ...
 
     def release(self) -> None:
@@ -104,16 +122,13 @@ def end_to_end(headers: Sequence[tuple[str, str]]) -> Headers:
 
 def request_headers(request: UpstreamRequest, *, drop_credentials: bool) -> Headers:
     """What of the client's headers goes to an upstream: end to end, no `x-chunkguard-*`, credentials only where they may."""
-    # The connection to the upstream has its own host and its own 100-continue; a body in hand has its own length.
-    dropped = {"host", "expect"}
-    if not isinstance(request.body, AsyncIterator):
-        dropped.add("content-length")
+    dropped = _OURS_IN_HAND if isinstance(request.body, bytes) or request.body is None else _OURS
     if drop_credentials or not request.credentials:
-        dropped |= CREDENTIALS
+        dropped = dropped | CREDENTIALS
     return [
-        (name, value)
-        for name, value in end_to_end(request.headers)
-        if (lowered := name.lower()) not in dropped and not lowered.startswith("x-chunkguard-")
+        header
+        for header in end_to_end(request.headers)
+        if (lowered := header[0].lower()) not in dropped and not lowered.startswith("x-chunkguard-")
     ]
 
 

@@ -17,7 +17,7 @@ import orjson
 
 from proxy.config_model import LiteLLMSettings
 from proxy.errors import ProtocolError, Timeout, Unavailable, UpstreamError, error_document
-from proxy.upstream.base import Headers, UpstreamRequest
+from proxy.upstream.base import Headers, UpstreamRequest, Whole
 from proxy.wire import jsonbytes
 
 _CHAT = "/v1/chat/completions"
@@ -44,7 +44,7 @@ def load() -> Any:
     return litellm
 
 
-class LiteLLMReply:
+class LiteLLMReply(Whole):
     """One answer; see `UpstreamReply`. `body`: complete bytes, or `stream`: litellm's iterator of chunks."""
 
     def __init__(self, status: int, body: bytes = b"", stream: Any = None, total_at: float = 0.0) -> None:

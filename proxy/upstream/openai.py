@@ -21,7 +21,8 @@ from yarl import URL
 
 from proxy.config_model import OpenAISettings
 from proxy.errors import ProtocolError, Timeout, Unavailable, UpstreamError
-from proxy.upstream.base import Body, Headers, UpstreamRequest, end_to_end, rename_model, request_headers
+from proxy.upstream.base import Body, Headers, UpstreamRequest, Whole, end_to_end, rename_model, request_headers
+from proxy.upstream.post import Posted, Poster
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -108,10 +109,10 @@ class _Connector(aiohttp.TCPConnector):
         return await super()._create_connection(req, traces, timeout)
 
 
-class OpenAIReply:
+class OpenAIReply(Whole):
     """A reply under way; see `UpstreamReply`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, attempt: _Attempt) -> None:
+    def __init__(self, response: aiohttp.ClientResponse | Posted, attempt: _Attempt) -> None:
         self._response = response
         self._attempt = attempt
         attempt.content = response.content
@@ -141,6 +142,15 @@ class OpenAIReply:
             self.abort()
             raise
         self.release()
+
+    async def read(self) -> bytes:
+        content = self._response.content
+        if content.is_eof() and content.exception() is None and not self._attempt.expired:
+            # It came with the head, as nearly every plain answer does: nothing is waited for.
+            body = content.read_nowait()
+            self.release()
+            return body
+        return await super().read()
 
     def release(self) -> None:
         if self._response.content.is_eof() and self._response.content.exception() is None:
@@ -176,6 +186,7 @@ class OpenAIUpstream:
             max_field_size=_MAX_FIELD,
             trust_env=False,
         )
+        self._poster = Poster(self._session, URL(self._versioned), _MAX_FIELD)
 
     def url_of(self, path: str) -> str:
         """The upstream's URL for a client's path (with query): `/v1/x` under the base URL, others beside its `/v1`."""
@@ -209,18 +220,23 @@ class OpenAIUpstream:
 
     async def _send(
         self, method: str, url: URL, headers: CIMultiDict[str], body: Body, limit: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
+    ) -> aiohttp.ClientResponse | Posted:
         attempt = _attempt.get()
         try:
-            return await self._session.request(
-                method, url, headers=headers, data=_data(body), allow_redirects=False, timeout=limit
-            )
+            return await self._ask(method, url, headers, body, limit)
         except aiohttp.ServerDisconnectedError as error:
             # `message` is a parsed head where part of one came, a text where nothing did.
             nothing_came = isinstance(error.message, str)
             stale = not attempt.new and not attempt.expired and attempt.just_connected and nothing_came
             if not stale or isinstance(body, AsyncIterator):
                 raise
+        return await self._ask(method, url, headers, body, limit)
+
+    async def _ask(
+        self, method: str, url: URL, headers: CIMultiDict[str], body: Body, limit: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse | Posted:
+        if isinstance(body, bytes) and self._poster.takes(method, url, len(body)):
+            return await self._poster.post(url.raw_path_qs, headers, body, limit)
         return await self._session.request(method, url, headers=headers, data=_data(body), allow_redirects=False, timeout=limit)
 
     def _headers(self, request: UpstreamRequest) -> CIMultiDict[str]:

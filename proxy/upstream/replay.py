@@ -17,7 +17,7 @@ import orjson
 
 from proxy.config_model import Timeouts
 from proxy.errors import ProtocolError, Timeout, Unavailable
-from proxy.upstream.base import Headers, UpstreamRequest
+from proxy.upstream.base import Headers, UpstreamRequest, Whole
 from proxy.upstream.replay_file import ReplayExchange, read_exchanges
 from proxy.upstream.replay_wire import CREATED, body_of, error_body, events_of
 from proxy.wire import jsonbytes
@@ -25,7 +25,7 @@ from proxy.wire import jsonbytes
 _JUNK = b"\x16\x03\x01 this is not what was asked for\r\n"
 
 
-class ReplayReply:
+class ReplayReply(Whole):
     """One recorded answer, played back; see `UpstreamReply`."""
 
     def __init__(self, status: int, chunks: list[bytes], exchange: ReplayExchange | None, content_type: str, total_s: float):

@@ -20,6 +20,8 @@ from proxy.wire.jsonbytes import load_text
 from proxy.wire.sse import Splitter, data_lines, data_of
 
 DONE = b"[DONE]"
+#: Of plain bodies, which have no events to split.
+_NO_EVENTS = Splitter()
 
 _Said = tuple[tuple[Delta, ...], Usage | None]
 
@@ -36,7 +38,7 @@ class ReplyDecoder:
     def __init__(self, streamed: bool, n: int = 1):
         self._streamed = streamed
         self._n = n
-        self._splitter = Splitter()
+        self._splitter = Splitter() if streamed else _NO_EVENTS
         self._body: list[bytes] = []
         self._choices: set[int] = set()
         self._finished: set[int] = set()
@@ -145,9 +147,13 @@ class ReplyDecoder:
             self._finished.add(index)
         body = choice_body(choice)
         content = body.get("content")
-        text, thought = content_text(content)
-        if content is not None and not isinstance(content, str | list):
-            self.malformed += 1
+        if isinstance(content, str):
+            if len(body) == 2 and "role" in body:  # nearly every message: a role and a text
+                return Delta(index, content, finish_reason=finish)
+            text, thought = content, ""
+        else:
+            text, thought = content_text(content)
+            self.malformed += content is not None and not isinstance(content, list)
         audio = body.get("audio")
         if isinstance(audio, dict):
             text += _string(audio.get("transcript"))

@@ -32,17 +32,14 @@ _TEXT_PARTS = ("text", "input_text", "output_text", "refusal", None)
 _CLIENT_TOOLS = frozenset({"function", "custom", None})
 _CHOOSING = _CLIENT_TOOLS | {"allowed_tools"}
 #: Fields by which providers run tools or searches of their own.
-_HOSTED_FIELDS = ("web_search_options", "mcp_servers", "plugins", "search_parameters")
+_HOSTED_FIELDS = frozenset({"web_search_options", "mcp_servers", "plugins", "search_parameters"})
 #: Fields beside `response_format` by which servers force a form upon the answer.
-_FORM_FIELDS = (
-    "guided_json",
-    "guided_regex",
-    "guided_choice",
-    "guided_grammar",
-    "structured_outputs",
-    "json_schema",
-    "grammar",
-)
+_FORM_FIELDS = frozenset({
+    "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs", "json_schema", "grammar",
+})  # fmt: skip
+#: Fields that say something of tools or of the answer's form. Most requests have none, which is one look to find out.
+_TOOL_FIELDS = _HOSTED_FIELDS | {"tools", "functions", "tool_choice"}
+_SHAPING = _FORM_FIELDS | {"response_format"}
 
 
 @frozen
@@ -71,15 +68,16 @@ def parse_request(body: bytes) -> ChatRequest:
     messages = doc.get("messages")
     if not isinstance(messages, list):
         raise InvalidRequest("'messages' must be an array.", param="messages")
+    untooled = _TOOL_FIELDS.isdisjoint(doc)
     conversation = Conversation(
         turns=tuple([_turn(message, index) for index, message in enumerate(messages)]),
-        tools=_tools(doc),
+        tools=() if untooled else _tools(doc),
         model=_model(doc),
         stream=_stream(doc),
         n=_n(doc),
         max_tokens=_max_tokens(doc),
-        structured=_structured(doc),
-        hosted_tools=_hosted(doc),
+        structured=not _SHAPING.isdisjoint(doc) and _structured(doc),
+        hosted_tools=not untooled and _hosted(doc),
         stored=bool(doc.get("store") or doc.get("background")),
     )
     return ChatRequest(body, doc, conversation, _report(doc))

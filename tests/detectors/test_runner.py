@@ -14,7 +14,7 @@ import pytest
 from core.types import Conversation, Reply, Scores, Turn
 from detectors.runner import PROMPT_NAMES, REPLY_NAMES, Runner
 
-LONG = "x" * 7000
+LONG = "x" * 13_000
 
 
 def ask(text: str) -> Conversation:
@@ -82,7 +82,7 @@ async def test_short_texts_run_on_the_loop_and_long_ones_in_a_worker() -> None:
     suite = ScriptedSuite()
     async with running(suite) as runner:
         assert (await runner.score_prompt(ask("short"))).values == {"harm": 0.25}
-        assert (await runner.score_prompt(ask(LONG))).scanned == 7000
+        assert (await runner.score_prompt(ask(LONG))).scanned == len(LONG)
     assert suite.threads == [threading.current_thread().name, "detectors-0"]
     assert (runner.counts.inline, runner.counts.threaded) == (1, 1)
 
@@ -90,7 +90,7 @@ async def test_short_texts_run_on_the_loop_and_long_ones_in_a_worker() -> None:
 async def test_the_length_of_all_replies_together_decides() -> None:
     suite = ScriptedSuite()
     async with running(suite) as runner:
-        replies = [Reply(choice=i, text="y" * 2500) for i in range(3)]
+        replies = [Reply(choice=i, text="y" * 4500) for i in range(3)]
         scores = await runner.score_replies(ask("q"), Scores(), replies, final=True)
     assert [one.values for one in scores] == [{"refusal": 0.25}] * 3
     assert set(suite.threads) == {"detectors-0"}
@@ -105,7 +105,7 @@ async def test_a_prefix_is_scored_as_one() -> None:
 async def test_no_threads_means_everything_inline() -> None:
     suite = ScriptedSuite()
     async with running(suite, threads=0) as runner:
-        assert (await runner.score_prompt(ask(LONG))).scanned == 7000
+        assert (await runner.score_prompt(ask(LONG))).scanned == len(LONG)
     assert suite.threads == [threading.current_thread().name]
 
 

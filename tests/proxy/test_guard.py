@@ -24,7 +24,7 @@ ALL = {"policies": [CODE_POLICY, REBUTTAL_POLICY]}
 OBSERVE = {"policies": [{"extends": "code", "enforcement": "observe"}]}
 CLOSED = {**REBUTTAL_POLICY, "failure_mode": "fail_closed"}
 #: Too long for the event loop, so that a worker thread scores it.
-LONG = "Vienna lies on the Danube, as everybody knows. " * 200
+LONG = "Vienna lies on the Danube, as everybody knows. " * 300
 
 
 def crash(monkeypatch: pytest.MonkeyPatch, *, after: int = 0) -> None:
@@ -82,6 +82,55 @@ async def test_what_is_observed_is_judged_afterwards_and_changes_nothing() -> No
         gate.upstream.set(streamed(CODE))
         await gate.chat(PEACE, stream=True)
         assert (await gate.recorded(2)).modes == ("code",)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_observed_prompt_is_scored_when_its_answer_has_left(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[int] = []
+    score = Suite.score_prompt
+
+    async with rig(OBSERVE, answers=[streamed(CODE) if stream else plain(CODE)]) as gate:
+
+        def late(self: Suite, conversation: Any) -> Scores:
+            scored.append(len(gate.upstream.seen))
+            return score(self, conversation)
+
+        monkeypatch.setattr(Suite, "score_prompt", late)
+        await gate.chat(PEACE, stream=stream)
+        record = await gate.recorded()
+        assert scored == [1]
+        assert (record.modes, [place.name for place in record.triggers]) == (("code",), ["formal_vocabulary"])
+        assert gate.metric("chunkguard_triggers_total", trigger="formal_vocabulary") == 1
+
+
+@pytest.mark.parametrize("answer", [failing(429), Answer([], before=[Reset()])], ids=["rejected", "lost"])
+async def test_an_observed_prompt_is_scored_although_there_is_no_answer(answer: Answer) -> None:
+    async with rig(OBSERVE, answers=[answer]) as gate:
+        await gate.chat(PEACE)
+        record = await gate.recorded()
+        assert [place.name for place in record.triggers] == ["formal_vocabulary"]
+        assert (record.verdict, record.scans) == ("unjudged", 0)
+
+
+@pytest.mark.parametrize("report", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_tokens_of_a_relayed_answer_are_those_its_upstream_reported(stream: bool, report: bool) -> None:
+    given = streamed(DANUBE, usage=True) if stream else plain(DANUBE)
+    async with rig({**OBSERVE, "report": report}, answers=[given]) as gate:
+        await gate.chat(WEATHER, stream=stream)
+        record = await gate.recorded()
+        assert (record.outcome, record.tokens_estimated) == ("relayed", False)
+        assert (record.prompt_tokens, record.completion_tokens) == (9, 5)
+        assert gate.metric("chunkguard_tokens_total", kind="prompt", sent="true") == 9
+        assert gate.metric("chunkguard_tokens_total", kind="completion", sent="true") == 5
+
+
+async def test_tokens_of_a_relayed_answer_that_reports_none_are_estimated_from_its_text() -> None:
+    async with rig(OBSERVE, answers=[streamed(DANUBE)]) as gate:
+        await gate.chat(WEATHER, stream=True)
+        record = await gate.recorded()
+        assert (record.prompt_tokens, record.completion_tokens) == (0, -(-len(DANUBE) // 4))
+        assert record.tokens_estimated
 
 
 async def test_the_holdout_is_judged_and_not_acted_on() -> None:

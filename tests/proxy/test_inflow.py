@@ -10,12 +10,12 @@ import pytest
 from core.types import Piece
 from proxy.errors import ProtocolError
 from proxy.inflow import Inflow
-from proxy.upstream.base import Headers
+from proxy.upstream.base import Headers, Whole
 from tests.proxy.fake_upstream import DONE, JSON, SSE, completion, event, events, message
 from tests.proxy.rig import DANUBE
 
 
-class Reply:
+class Reply(Whole):
     """An upstream's reply in hand."""
 
     def __init__(self, chunks: Sequence[bytes], headers: Headers) -> None:

@@ -109,15 +109,6 @@ def test_policies_that_could_not_judge_are_named() -> None:
     assert record(Outcome("answered", 1, verdict, verdict, attempts=(attempt(1, verdict),))).unchecked == ("code", "refusal")
 
 
-def test_a_relayed_answer_is_judged_afterwards() -> None:
-    outcome = Outcome("relayed", 1, attempts=(attempt(1),))
-    verdict = found(("fiction", Level.MISROUTED), acting=False)
-    made = record(outcome, verdict=verdict, seconds=Seconds(detector=0.25), scanned_characters=7, scans=2)
-    assert (made.seconds.detector, made.scanned_characters, made.scans) == (0.25, 7, 2)
-    assert (made.verdict, made.first_verdict, made.modes) == ("misrouted", "misrouted", ("fiction",))
-    assert [item.mode for item in made.findings] == ["fiction"]
-
-
 def test_no_text_of_an_outcome_reaches_its_record() -> None:
     change = Change(
         ("neutralise",), (Boundary(SECRET, "last_user_prefix"),), (Edit(0, 0, 1, SECRET),), upstream="u", model=SECRET
