@@ -81,7 +81,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "detectors/training": "tests/detectors/test_training.py",
 }
 #: Test files that mirror no single source: suites over many.
-SUITES = frozenset({"detectors/test_conformance.py"})
+SUITES = frozenset({"detectors/test_conformance.py", "detectors/test_hard_cases.py"})
 
 
 @cache
