@@ -60,11 +60,12 @@ class _Strict(BaseModel):
 class Limits(_Strict):
     """How much of a text is read. A longer text is cut as said here, which `Scores.scanned` then shows."""
 
-    head_bytes: int = Field(description="UTF-8 bytes read from the start of a text.")
-    tail_bytes: int = Field(description="UTF-8 bytes read from its end, where it is longer than the head.")
+    head_bytes: int = Field(default=0, description="UTF-8 bytes read from the start of a text.")
+    tail_bytes: int = Field(default=0, description="UTF-8 bytes read from its end, where it is longer than the head.")
     window_bytes: int = Field(default=0, description="Length of one window where long texts are windowed; 0 = never.")
     max_windows: int = Field(default=1, description="Windows at most, over all turns; the score is their maximum.")
-    max_bytes: int = Field(description="Bytes at most, over all windows.")
+    max_bytes: int = Field(default=0, description="Bytes at most, over all windows; 0: see `max_tokens`.")
+    max_tokens: int = Field(default=0, description="Tokens of one run of a model that reads tokens.")
 
 
 class FeatureSpec(_Strict):
@@ -74,6 +75,13 @@ class FeatureSpec(_Strict):
     rows: int = Field(description="Rows of the weight table, without the padding row; a power of two.")
     char_orders: tuple[int, ...] = Field(description="Lengths of the byte n-grams.")
     opening_words: int = Field(description="Words at the start hashed a second time, in a space of their own.")
+
+
+class TokenizerFile(_Strict):
+    """The word list of a model that reads tokens: a `tokenizers` JSON beside it."""
+
+    file: str
+    sha256: str
 
 
 class Source(_Strict):
@@ -131,7 +139,9 @@ class Manifest(_Strict):
     file: str
     sha256: str = Field(description="Of the model file.")
     bytes: int
-    features: FeatureSpec
+    features: FeatureSpec | None = Field(default=None, description="Of a hashed model.")
+    tokenizer: TokenizerFile | None = Field(default=None, description="Of a model that reads tokens.")
+    base: str = Field(default="", description="What the weights started from, with its licence.")
     limits: Limits
     labels: tuple[Label, ...]
     sources: tuple[Source, ...]
@@ -159,8 +169,13 @@ def load_manifest(path: Path) -> Manifest:
 
 def read_model(manifest: Manifest, folder: Path) -> bytes:
     """The bytes of the manifest's model file. Raises OSError, or ModelError when they are not what the manifest names."""
-    data = (folder / manifest.file).read_bytes()
+    return read_pinned(folder / manifest.file, manifest.sha256)
+
+
+def read_pinned(path: Path, sha256: str) -> bytes:
+    """The bytes of a file. Raises OSError, or ModelError when its digest is another."""
+    data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
-    if digest != manifest.sha256:
-        raise ModelError(f"{folder / manifest.file}: sha256 {digest}, but its manifest says {manifest.sha256}")
+    if digest != sha256:
+        raise ModelError(f"{path}: sha256 {digest}, but its manifest says {sha256}")
     return data

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from core.types import RESPONSE, Conversation, Mode, Reply, Scores, Span
 from core.values import frozen
 from detectors.arithmetic import Statement, find_statements
+from detectors.late import LateValues
 from detectors.lazy import lazy
 from detectors.phrases import Hit, Phrases, prompt_cues
 from detectors.structural import Shape
 from detectors.toolcheck import ToolChecker
+from detectors.trained import NOTHING, Said, Trained
 
-#: The top of the suspect band, for whatever only a probe can settle.
-SUSPECT_CAP = 0.65
+#: Where a policy begins to suspect, as shipped; and the top of that band, for whatever only a probe can settle.
+SUSPECT, SUSPECT_CAP = 0.4, 0.65
+#: The second tier licenses from the first of these on, and below the other it doubts what words alone say.
+ASKED, NOT_ASKED = 0.97, 0.3
 
 
 @frozen
@@ -36,7 +40,8 @@ CLEAR = Judged()
 class Case:
     """One exchange and the features that its judges share; each feature is computed once, on first use.
 
-    `model`: the trained refusal score of a reply, None where there is none. `final`: the reply is complete.
+    `trained`: the models, None where there are none. `final`: the reply is complete. `quick`: the second tier stays out;
+    `unsettled` then says whether a judge would have asked it.
     """
 
     conversation: Conversation
@@ -44,7 +49,9 @@ class Case:
     reply: Reply
     checker: ToolChecker
     final: bool = True
-    model: Callable[[Reply], float | None] | None = None
+    trained: Trained | None = None
+    quick: bool = False
+    unsettled: bool = False
 
     @lazy
     def phrases(self) -> Phrases:
@@ -75,6 +82,43 @@ class Case:
     def statements(self) -> tuple[Statement, ...]:
         return find_statements(self.user_text)
 
+    @lazy
+    def said(self) -> Said:
+        """First tier: what the reply does."""
+        return self.trained.said(self.reply) if self.trained is not None else NOTHING
+
+    @lazy
+    def said_again(self) -> Said:
+        """Second tier: `refusal` and `excused` of the reply."""
+        return self._second(lambda trained: trained.said_again(self.reply, self.phrases.start))
+
+    @lazy
+    def answered(self) -> Said:
+        """Second tier: `denial`, `suspicion` and `warm` of the reply to the last user turn."""
+        return self._second(lambda trained: trained.answered(self.user_text, self.reply, self.phrases.start))
+
+    @lazy
+    def asked_again(self) -> Said:
+        """Second tier: what the prompt asks for."""
+        values = self.prompt.values
+        return self._second(lambda _: values.again()) if isinstance(values, LateValues) else NOTHING
+
+    def _second(self, read: Callable[[Trained], Said]) -> Said:
+        if self.trained is None:
+            return NOTHING
+        if self.quick:
+            self.unsettled = True
+            return NOTHING
+        return read(self.trained)
+
+    def settle(self, name: str) -> float | None:
+        """A prompt score that may take the second tier."""
+        values = self.prompt.values
+        if self.quick and isinstance(values, LateValues) and not values.settled(name):
+            self.unsettled = True
+            return None
+        return values.get(name)
+
     @property
     def body(self) -> str:
         """The visible answer."""
@@ -89,6 +133,15 @@ class Case:
 
     def asks(self, name: str) -> float:
         return self.prompt.values.get(name, 0.0)
+
+
+    def licence(self, name: str) -> float:
+        """How likely the prompt asks for it, by both tiers: for a judge that sees the behaviour and has nothing else to ask."""
+        first = self.asks(name)
+        again = self.asked_again.get(name)
+        if again is None:
+            return first
+        return max(first, 0.9) if again >= ASKED else first * 0.7 if again < NOT_ASKED else first
 
 
 def span_of(mode: Mode, what: str, place: tuple[int, int]) -> Span:

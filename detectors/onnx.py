@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from core.types import Conversation, Reply, Scores
 from detectors.base import Manifest, ModelError, Sample, load_manifest, read_model
+from detectors.encoder import MODELS, open_session
 from detectors.features import VERSION, cut, hash_features
 from detectors.languages import guess_language
 
-#: Where the shipped models and their manifests lie.
-MODELS = Path(__file__).parent / "models"
 #: A user turn shorter than this whose language cannot be guessed ("ok", "1+1?") does not make the conversation's unknown.
 _SHORT = 40
 
@@ -33,8 +31,10 @@ class Classifier:
 
     def __init__(self, name: str, folder: Path = MODELS) -> None:
         self.manifest: Manifest = load_manifest(folder / f"{name}.json")
-        if self.manifest.features.version != VERSION:
-            raise ModelError(f"{name}: made for feature version {self.manifest.features.version}, this is {VERSION}")
+        features = self.manifest.features
+        if features is None or features.version != VERSION:
+            raise ModelError(f"{name}: made for feature version {features and features.version}, this is {VERSION}")
+        self._features = features
         self.labels = tuple(label.name for label in self.manifest.labels)
         self._data = read_model(self.manifest, folder)
         self._session: Any = None
@@ -47,35 +47,28 @@ class Classifier:
     def probabilities(self, data: bytes) -> tuple[float, ...]:
         """Probabilities of folded bytes (see `features.cut`), each in [0, 1]."""
         session = self._session or self._open()
-        ids, weights = hash_features(data, self.manifest.features)
+        ids, weights = hash_features(data, self._features)
         (result,) = session.run(None, {"ids": ids, "weights": weights[np.newaxis]})
         return tuple(result[0].tolist())
 
     def _open(self) -> Any:
         with self._lock:
             if self._session is None:
-                options = onnxruntime.SessionOptions()
-                options.intra_op_num_threads = 1
-                options.inter_op_num_threads = 1
-                options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-                options.log_severity_level = 3
-                session = onnxruntime.InferenceSession(self._data, options, providers=["CPUExecutionProvider"])
-                self._session = session
+                self._session = open_session(self._data)
             return self._session
 
 
 class PromptModel:
-    """`asks_code` and `harm` of a conversation: the maximum over its user turns, long turns cut into windows.
+    """The labels of one model of prompts over a conversation: the maximum over its user turns, long turns cut into windows.
 
-    `harm` is missing when it cannot be known: no user text, media parts, a language without measured figures, or user text
-    beyond the manifest's limits that was not read. `asks_code` is missing without user text or a measured language; the
-    lexical intents judge it then.
+    `prompt`: what is asked for, and `harm`; `distress`: the writer's own. `harm` is missing when it cannot be known: no user
+    text, media parts, a language without measured figures, or user text beyond the manifest's limits that was not read. Others
+    are missing without user text or a measured language; the lexical intents judge them then.
     """
 
-    name = "prompt_model"
-
-    def __init__(self, folder: Path = MODELS) -> None:
-        self._classifier = Classifier("prompt", folder)
+    def __init__(self, model: str = "prompt", folder: Path = MODELS) -> None:
+        self.name = f"{model}_model"
+        self._classifier = Classifier(model, folder)
         self.manifest = self._classifier.manifest
         self.provides = frozenset(label.provides for label in self.manifest.labels)
         self._languages = {label.provides: frozenset(label.languages) for label in self.manifest.labels}
@@ -129,9 +122,10 @@ class PromptModel:
 
 
 class ReplyModel:
-    """`refusal.present` of a reply: how likely its text declines, from its first and last bytes; the prompt is not read.
+    """What a reply does, from its first and last bytes; the prompt is not read: `refusal.present` (it declines),
+    `refusal.excused` (for want of ability, input or remit), `rebuttal.denial`, `rebuttal.suspicion`, `analytic.warm`.
 
-    The API's own refusal text is certain. An empty text is 0. A language without measured figures is missing.
+    The API's own refusal text is a refusal for certain. An empty text is 0. A language without measured figures is missing.
     """
 
     name = "reply_model"
@@ -140,7 +134,7 @@ class ReplyModel:
         self._classifier = Classifier("response", folder)
         self.manifest = self._classifier.manifest
         self.provides = frozenset(label.provides for label in self.manifest.labels)
-        self._languages = frozenset(self.manifest.label("refusal").languages)
+        self._languages = {label.provides: frozenset(label.languages) for label in self.manifest.labels}
 
     def warm(self) -> None:
         self._classifier.warm()
@@ -151,15 +145,16 @@ class ReplyModel:
     def score_reply(self, reply: Reply) -> Scores:
         """Scores of one reply, whole or a prefix of it."""
         if reply.refusal:
-            return Scores({"refusal.present": 1.0}, scanned=len(reply.refusal))
+            return Scores({**dict.fromkeys(self.provides, 0.0), "refusal.present": 1.0}, scanned=len(reply.refusal))
         text = reply.text
         if not text.strip():
-            return Scores({"refusal.present": 0.0})
+            return Scores(dict.fromkeys(self.provides, 0.0))
         limits = self.manifest.limits
         data = cut(text, limits.head_bytes, limits.tail_bytes)
         scanned = min(len(text), len(data.decode("utf-8", "ignore")))
         language = guess_language(text)
-        if language not in self._languages:
+        known = [name for name, languages in self._languages.items() if language in languages]
+        if not known:
             return Scores(missing=self.provides, scanned=scanned)
-        (refusal,) = self._classifier.probabilities(data)
-        return Scores({"refusal.present": refusal}, scanned=scanned)
+        found = dict(zip(self._languages, self._classifier.probabilities(data), strict=True))
+        return Scores({name: found[name] for name in known}, missing=self.provides.difference(known), scanned=scanned)

@@ -4,7 +4,7 @@ One rule: a caller always gets scores - late, crashed and shed work comes back a
 
 Texts of up to `inline_chars` cost 0.1 to 2 ms and are scored at once: a hop to a thread and back costs up to a millisecond of
 CPU, most of it in handing the interpreter lock to and fro (with 5% of texts hopping, a tenth of all that observing costs).
-Longer ones wait in one bounded queue; a worker takes everything queued (up to MICRO_BATCH) each time it wakes. The workers are
+Longer ones, and those that the first tier cannot settle, wait in one bounded queue; a worker takes everything queued (up to MICRO_BATCH) each time it wakes. The workers are
 threads: numpy and onnxruntime release the interpreter lock, plain Python does not, so the loop waits up to
 `sys.getswitchinterval()` (5 ms as Python starts) whenever a worker is busy. The process that owns the loop - the server, not
 this module - lowers it to 0.5 ms with `sys.setswitchinterval(0.0005)`.
@@ -40,11 +40,18 @@ _log = logging.getLogger(__name__)
 class Scorer(Protocol):
     """What a runner runs: `detectors.suite.Suite`. Thread-safe; cost linear in the text and bounded."""
 
+    #: Prompts take the second tier, which has no place on the loop.
+    slow_prompts: bool
+
     def warm(self) -> None: ...
 
     def score_prompt(self, conversation: Conversation) -> Scores: ...
 
     def score_reply(self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True) -> Scores: ...
+
+    def score_quickly(
+        self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True
+    ) -> Scores | None: ...
 
 
 @dataclass(slots=True)
@@ -129,7 +136,7 @@ class Runner:
     async def score_prompt(self, conversation: Conversation) -> Scores:
         """What was asked. Everything missing when it was late, crashed or shed."""
         chars = sum([len(turn.text) for turn in conversation.turns])
-        if self._at_once(chars):
+        if not self._suite.slow_prompts and self._at_once(chars):
             return self._timed(self._prompt, conversation)
         (scores,) = await self._run(lambda: (self._prompt(conversation),), 1, PROMPT_NAMES)
         return scores
@@ -142,7 +149,11 @@ class Runner:
         asked = conversation.last_user
         chars += len(asked.text) if asked else 0
         if self._at_once(chars):
-            return self._timed(self._replies, conversation, prompt, replies, final)
+            if not self._threads:
+                return self._timed(self._replies, conversation, prompt, replies, final)
+            quick = self._timed(self._quickly, conversation, prompt, replies, final)
+            if quick is not None:
+                return quick
         return await self._run(lambda: self._replies(conversation, prompt, replies, final), len(replies), REPLY_NAMES)
 
     def _at_once(self, chars: int) -> bool:
@@ -154,6 +165,21 @@ class Runner:
 
     def _replies(self, conversation: Conversation, prompt: Scores, replies: Sequence[Reply], final: bool) -> tuple[Scores, ...]:
         return tuple([self._reply(conversation, prompt, reply, final) for reply in replies])
+
+    def _quickly(
+        self, conversation: Conversation, prompt: Scores, replies: Sequence[Reply], final: bool
+    ) -> tuple[Scores, ...] | None:
+        """The replies' scores by what is fast enough for the loop; None where one of them takes the second tier."""
+        scores = []
+        for reply in replies:
+            try:
+                found = self._suite.score_quickly(conversation, prompt, reply, final=final)
+            except Exception as error:
+                found = self._crash("reply", REPLY_NAMES, error)
+            if found is None:
+                return None
+            scores.append(found)
+        return tuple(scores)
 
     def _prompt(self, conversation: Conversation) -> Scores:
         try:

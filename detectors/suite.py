@@ -8,82 +8,29 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Final
 
 from core.types import EARLY_MODES, MODES, Conversation, Mode, Reply, Scores, Span, TriggerSpec, Turn
-from detectors.case import CLEAR, Case, Judged
+from detectors.case import CLEAR, SUSPECT, Case, Judged
 from detectors.combine import JUDGES, READS, REQUIRES
 from detectors.intents import INTENTS, score_distress, score_intents
+from detectors.late import LateValues, Step
 from detectors.lexical import compile_triggers, find_triggers, fired_by_score
-from detectors.onnx import PromptModel, ReplyModel
 from detectors.phrases import lexicon
 from detectors.scan import PromptScan, scan_prompt
 from detectors.toolcheck import ToolChecker
+from detectors.trained import NOTHING, Said, Trained
 
-#: Scores of a prompt that the trained model gives.
-LEARNED = frozenset({"asks_code", "harm"})
+#: What is asked for, by words and by the trained model.
+ASKED: Final = frozenset(INTENTS) - {"distress"}
+#: A trained first-tier score from which on it counts without a word for it.
+SURE: Final = 0.8
 _NONE: frozenset[str] = frozenset()
 _PRESENT: Mapping[Mode, str] = {mode: f"{mode}.present" for mode in MODES}
 _SURROGATES = re.compile("[\ud800-\udfff]")
-PROMPT_SCORES = frozenset(INTENTS) | LEARNED
-
-
-class LateValues(Mapping[str, float]):
-    """Values of which some are only computed when one of them is read: by words, then by the trained model.
-
-    A step puts its values into `known`, or leaves them out. The same whoever reads first, and in whichever thread: computing
-    twice gives the same. `lost`: names were there until reading them crashed."""
-
-    __slots__ = ("_by_model", "_by_words", "_known", "_model", "_words", "lost")
-
-    def __init__(
-        self,
-        known: dict[str, float],
-        words: frozenset[str],
-        by_words: Callable[[], bool],
-        model: frozenset[str],
-        by_model: Callable[[], None],
-    ) -> None:
-        """`words`, `model`: names that each step gives. `by_words`: False when it crashed."""
-        self._known = known
-        self._words = words
-        self._by_words = by_words
-        self._model = model
-        self._by_model = by_model
-        self.lost = False
-
-    def _settle(self, name: object) -> dict[str, float]:
-        if name in self._words or (self._words and name in self._model):
-            self.lost = not self._by_words()
-            self._words = frozenset()
-        if name in self._model:
-            self._by_model()
-            self._model = frozenset()
-        return self._known
-
-    def _settle_all(self) -> dict[str, float]:
-        for names in (self._words, self._model):
-            for name in names:
-                self._settle(name)
-        return self._known
-
-    def __getitem__(self, name: str) -> float:
-        return self._settle(name)[name]
-
-    def get(self, name: str, default: Any = None) -> Any:  # Mapping's own goes by way of an exception
-        return self._settle(name).get(name, default)
-
-    def __contains__(self, name: object) -> bool:
-        # What words give is there in any case; only its value is not known yet.
-        return name in self._known or name in self._words or (name in self._model and name in self._settle(name))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._settle_all())
-
-    def __len__(self) -> int:
-        return len(self._settle_all())
+PROMPT_SCORES = frozenset(INTENTS) | {"harm"}
 
 
 class Suite:
@@ -100,22 +47,20 @@ class Suite:
         asked = wanted & PROMPT_SCORES
         self._early_modes = tuple(mode for mode in self.modes if mode in EARLY_MODES)
         self.asked: frozenset[str] = asked.union(*(READS[mode] for mode in self.modes))
-        self._by_words = self.asked & frozenset(INTENTS)
-        self._late_words = self._by_words - {"distress"}
-        self._learned = self.asked & LEARNED
+        self._intents = self.asked & ASKED
         self.failures: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._triggers = compile_triggers(tuple(triggers))
         self._checker = ToolChecker()
-        self._prompt_model = PromptModel() if self._learned else None
-        self._reply_model = ReplyModel() if "refusal" in self.modes else None
+        self._trained = Trained(self._failed) if self.asked or self.modes else None
+        #: A trigger reads a score that takes the second tier: prompts are scored off the event loop.
+        self.slow_prompts = any(spec.score == "harm" for spec in triggers)
 
     def warm(self) -> None:
         """Compile every table and run every detector once, on texts that reach their lazy parts."""
         lexicon()
-        for model in (self._prompt_model, self._reply_model):
-            if model is not None:
-                model.warm()
+        if self._trained is not None:
+            self._trained.warm()
         for prompt, answer in _WARM:
             conversation = Conversation((Turn("system", "Only answer briefly.", 0), Turn("user", prompt, 1)))
             scores = self.score_prompt(conversation)
@@ -125,25 +70,36 @@ class Suite:
     def score_prompt(self, conversation: Conversation) -> Scores:
         """Prompt scores and trigger spans. Never raises."""
         scan = self._scan(conversation)
-        values: dict[str, float] = {}
-        late, missing = self._late_words, _NONE
         if scan is None:
-            late, missing = _NONE, self.asked
-        elif not self._add_distress(scan, values):
-            late, missing = _NONE, self._by_words
-        model = self._learned
-        if late or model:
-            asked: Mapping[str, float] = LateValues(
-                values,
-                late,
-                lambda: self._add_intents(conversation, scan, values),
-                model,
-                lambda: self._add_learned(conversation, values),
-            )
-        else:
-            asked = values
-        spans = self._find_triggers(conversation, scan, asked) if scan is not None else ()
-        return Scores(asked, spans, missing, scan.scanned if scan is not None else 0)
+            return Scores({}, (), self.asked, 0)
+        values = self._late(conversation, scan) if self.asked else {}
+        return Scores(values, self._find_triggers(conversation, scan, values), _NONE, scan.scanned)
+
+    def _late(self, conversation: Conversation, scan: PromptScan) -> LateValues:
+        known: dict[str, float] = {}
+        again = self._second_look(conversation)
+        steps = []
+        if "distress" in self.asked:
+            steps.append(Step(frozenset({"distress"}), lambda: self._add_distress(conversation, scan, known), promised=True))
+        if self._intents:
+            steps.append(Step(self._intents, lambda: self._add_intents(conversation, scan, known), promised=True))
+        if self._intents or "harm" in self.asked:
+            learned = self._intents | (self.asked & {"harm"})
+            steps.append(Step(learned, lambda: self._add_learned(conversation, known)))
+        if "harm" in self.asked:
+            steps.append(Step(frozenset({"harm"}), lambda: self._add_harm(known, again)))
+        return LateValues(known, steps, again)
+
+    def _second_look(self, conversation: Conversation) -> Callable[[], Said]:
+        """What the second tier says of the prompt, computed once."""
+        found: list[Said] = []
+
+        def look() -> Said:
+            if not found:
+                found.append(self._trained.asked_again(conversation) if self._trained is not None else NOTHING)
+            return found[0]
+
+        return look
 
     def _scan(self, conversation: Conversation) -> PromptScan | None:
         try:
@@ -152,41 +108,41 @@ class Suite:
             self._failed("scan")
             return None
 
-    def _add_distress(self, scan: PromptScan, values: dict[str, float]) -> bool:
-        if "distress" in self.asked:
-            try:
-                values["distress"] = score_distress(scan)
-            except Exception:
-                self._failed("intents")
-                return False
-        return True
-
-    def _add_intents(self, conversation: Conversation, scan: PromptScan | None, values: dict[str, float]) -> bool:
-        """The intents by words, when the first of them is read; whether they could be computed."""
+    def _add_distress(self, conversation: Conversation, scan: PromptScan, known: dict[str, float]) -> bool:
         try:
-            intents = score_intents(conversation, scan=scan)
-            values.update((name, intents[name]) for name in self._late_words)
+            known["distress"] = score_distress(scan)
         except Exception:
             self._failed("intents")
             return False
+        if self._trained is not None:
+            known["distress"] = shown(known["distress"], self._trained.distressed(conversation).get("distress"))
         return True
 
-    def _add_learned(self, conversation: Conversation, values: dict[str, float]) -> None:
-        """The values of the trained model, when the first of them is read: most answers need none.
-
-        `harm` is the model's alone; `asks_code` is what words or model are sure of."""
-        model = self._prompt_model
-        if model is None:
-            return
+    def _add_intents(self, conversation: Conversation, scan: PromptScan, known: dict[str, float]) -> bool:
+        """The intents by words; whether they could be computed."""
         try:
-            learned = model.score_prompt(conversation).values
+            intents = score_intents(conversation, scan=scan)
         except Exception:
-            self._failed(model.name)
-            return
-        if "harm" in self.asked and "harm" in learned:
-            values["harm"] = learned["harm"]
-        if "asks_code" in self.asked and "asks_code" in learned:
-            values["asks_code"] = either(values.get("asks_code", 0.0), learned["asks_code"])
+            self._failed("intents")
+            return False
+        known.update((name, intents[name]) for name in self._intents)
+        return True
+
+    def _add_learned(self, conversation: Conversation, known: dict[str, float]) -> bool:
+        """The values of the first tier: `harm` is its alone, an intent is what words or model are sure of."""
+        learned = self._trained.asked(conversation) if self._trained is not None else NOTHING
+        for name, value in learned.items():
+            if name == "harm":
+                known[name] = value
+            elif name in known:
+                known[name] = either(known[name], value)
+        return True
+
+    def _add_harm(self, known: dict[str, float], again: Callable[[], Said]) -> bool:
+        """The second tier's `harm`, where it may read the prompt."""
+        if "harm" in known and "harm" in (second := again()):
+            known["harm"] = second["harm"]
+        return True
 
     def _find_triggers(self, conversation: Conversation, scan: PromptScan, values: Mapping[str, float]) -> tuple[Span, ...]:
         try:
@@ -200,12 +156,24 @@ class Suite:
 
     def score_reply(self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True) -> Scores:
         """Mode scores and evidence of one reply. `final=False`: a prefix; only EARLY_MODES are judged. Never raises."""
-        modes = self.modes if final else self._early_modes
-        case = Case(conversation, prompt, _encodable(reply), self._checker, final, self._refusal)
+        return self._score(Case(conversation, prompt, _encodable(reply), self._checker, final, self._trained))
+
+    def score_quickly(self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True) -> Scores | None:
+        """The same by the first tier alone; None where that cannot settle it: then `score_reply`, off the event loop."""
+        case = Case(conversation, prompt, _encodable(reply), self._checker, final, self._trained, quick=True)
+        scores = self._score(case)
+        return None if case.unsettled else scores
+
+    def _score(self, case: Case) -> Scores:
+        modes = self.modes if case.final else self._early_modes
         scores = self._score_reply(modes, case)
-        if isinstance(prompt.values, LateValues) and prompt.values.lost:
-            # A score that was promised is missing after all: what needs it is missing, too.
-            scores = self._score_reply(modes, case)
+        values = case.prompt.values
+        if isinstance(values, LateValues):
+            if values.lost:
+                # A score that was promised is missing after all: what needs it is missing, too.
+                scores = self._score_reply(modes, case)
+            if any(scores.values.get(mode, 0.0) >= SUSPECT for mode in modes):
+                case.settle("harm")  # whoever asks again asks for it first
         return scores
 
     def _score_reply(self, modes: tuple[Mode, ...], case: Case) -> Scores:
@@ -236,16 +204,6 @@ class Suite:
             self._failed(mode)
             return None
 
-    def _refusal(self, reply: Reply) -> float | None:
-        """The trained refusal score; None where the model cannot judge the text, or fails."""
-        if self._reply_model is None:
-            return None
-        try:
-            return self._reply_model.score_reply(reply).values.get("refusal.present")
-        except Exception:
-            self._failed(self._reply_model.name)
-            return None
-
     def _scanned(self, case: Case) -> int:
         try:
             return case.scanned
@@ -258,9 +216,14 @@ class Suite:
             self.failures[name] += 1
 
 
+def shown(lexical: float, learned: float | None) -> float:
+    """Distress by words or by the trained score, which alone must be sure."""
+    return lexical if learned is None else max(lexical, learned if learned >= SURE else learned / 3)
+
+
 def either(lexical: float, learned: float) -> float:
-    """An intent by words or by the trained score; a model that is less than sure counts half and never licenses alone."""
-    return max(lexical, learned if learned >= 0.5 else learned / 2)
+    """An intent by words or by the trained score; a model that is less than sure never licenses alone."""
+    return max(lexical, learned if learned >= SURE else learned / 3)
 
 
 def _encodable(reply: Reply) -> Reply:

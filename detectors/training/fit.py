@@ -61,7 +61,7 @@ def balance(examples: Sequence[Example]) -> Floats:
     """Weights under which both classes weigh the same within each language, and a source counts by the root of its size,
     so that neither a language nor one large source foretells a class."""
     sources = Counter((e.lang, e.positive, e.source) for e in examples)
-    raw = np.array([sources[(e.lang, e.positive, e.source)] ** -0.5 for e in examples])
+    raw = np.array([e.weight * sources[(e.lang, e.positive, e.source)] ** -0.5 for e in examples])
     classes: dict[tuple[str, bool], float] = defaultdict(float)
     for example, weight in zip(examples, raw, strict=True):
         classes[(example.lang, example.positive)] += weight

@@ -72,7 +72,7 @@ def curve(
     points = []
     for tenth in range(1, 10):
         at = tenth / 10
-        shares = [round(float((probabilities[group] >= at).mean()), 4) for group in groups]
+        shares = [round(float((probabilities[group] >= at).mean()), 4) if group else 0.0 for group in groups]
         points.append(CurvePoint(at=at, recall=shares[0], look_alikes=shares[1], ordinary=shares[2]))
     return tuple(points), (len(groups[0]), len(groups[1]), len(groups[2]))
 

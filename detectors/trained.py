@@ -1,0 +1,86 @@
+"""The trained models behind the judges: both tiers, each run only when a judge first reads what it says.
+
+One rule: nothing raises out of here - a model that fails is counted, and what it would have said is simply not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from core.types import Conversation, Reply
+from detectors.encoder import TEXT_CHARS, Encoder, is_english, windows
+from detectors.onnx import PromptModel, ReplyModel
+
+Said = Mapping[str, float]
+NOTHING: Final[Said] = {}
+#: Runs of the second tier over the user turns of one conversation; a longer one is left to the first tier.
+MAX_RUNS: Final = 8
+
+
+class Trained:
+    """The models that the wanted scores need. `failed` is told the name of a model that raised. Thread-safe."""
+
+    def __init__(self, failed: Callable[[str], None]) -> None:
+        self._failed = failed
+        self.prompt = PromptModel("prompt")
+        self.distress = PromptModel("distress")
+        self.reply = ReplyModel()
+        self.encoder = Encoder()
+
+    def warm(self) -> None:
+        """Build every session."""
+        for model in (self.prompt, self.distress, self.reply, self.encoder):
+            model.warm()
+
+    def asked(self, conversation: Conversation) -> Said:
+        """First tier: what the user turns ask for, and `harm`."""
+        return self._run(self.prompt.name, lambda: self.prompt.score_prompt(conversation).values)
+
+    def distressed(self, conversation: Conversation) -> Said:
+        """First tier: `distress`."""
+        return self._run(self.distress.name, lambda: self.distress.score_prompt(conversation).values)
+
+    def said(self, reply: Reply) -> Said:
+        """First tier: what the reply does."""
+        return self._run(self.reply.name, lambda: self.reply.score_reply(reply).values)
+
+    def asked_again(self, conversation: Conversation) -> Said:
+        """Second tier: the same of English user turns, each read whole: their maximum. Nothing where one is not, or too long."""
+        return self._run("encoder", lambda: self._prompt(conversation))
+
+    def said_again(self, reply: Reply, start: int) -> Said:
+        """Second tier: `refusal` and `excused` of an English reply. `start`: where the visible answer begins."""
+        text = reply.text[start : start + TEXT_CHARS]
+        if not is_english(text):
+            return NOTHING
+        return self._run("encoder", lambda: self.encoder.read("reply", text))
+
+    def answered(self, prompt: str, reply: Reply, start: int) -> Said:
+        """Second tier: `denial`, `suspicion` and `warm` of an English reply to an English prompt."""
+        text = reply.text[start : start + TEXT_CHARS]
+        if not (is_english(text) and is_english(prompt)):
+            return NOTHING
+        return self._run("encoder", lambda: self.encoder.read("pair", text, prompt))
+
+    def _prompt(self, conversation: Conversation) -> Said:
+        texts = [turn.text for turn in conversation.turns if turn.role == "user" and turn.text.strip()]
+        if not texts or not all(map(is_english, texts)):
+            return NOTHING
+        left, best = MAX_RUNS, dict[str, float]()
+        for text in reversed(texts):
+            runs = windows(self.encoder.tokenizer, text, left)
+            if runs is None:
+                return NOTHING
+            left -= len(runs)
+            for ids in runs:
+                for name, value in self.encoder.run("prompt", ids).items():
+                    best[name] = max(value, best.get(name, 0.0))
+        return best
+
+    def _run(self, name: str, work: Callable[[], Said]) -> Said:
+        try:
+            return work()
+        except Exception:
+            self._failed(name)
+            return NOTHING
