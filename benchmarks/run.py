@@ -66,6 +66,9 @@ class Target:
     process: subprocess.Popen[bytes] | None = None
     rates: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
+    #: Microseconds of CPU a request, and the share of the time in which the worker had any: below 1 it waited for the load.
+    cpu: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
 
 
 def free_port() -> int:
@@ -129,8 +132,16 @@ def targets(work: Path, upstream: str) -> list[Target]:
     ]
 
 
+def cpu_of(target: Target) -> float:
+    """Seconds of CPU of the target's process so far."""
+    assert target.process is not None
+    fields = Path(f"/proc/{target.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def load(target: Target, bodies: Path, seconds: float, concurrency: int) -> None:
     command = ["wrk", "-t1", f"-c{concurrency}", f"-d{seconds:g}s", "--timeout", "10s", "-s", str(HERE / "load.lua")]
+    before = cpu_of(target)
     done = subprocess.run(
         ["taskset", "-c", "0", *command, f"http://127.0.0.1:{target.port}"],
         env={**os.environ, "BODIES": str(bodies)},
@@ -144,6 +155,9 @@ def load(target: Target, bodies: Path, seconds: float, concurrency: int) -> None
         raise SystemExit(f"{target.name}: {seen['errors']} errors, {seen['non2xx']} replies that were not 200")
     target.rates.append(seen["requests"] / (seen["duration_us"] / 1e6))
     target.p99.append(seen["p99_us"] / 1000)
+    spent = cpu_of(target) - before
+    target.cpu.append(spent / seen["requests"] * 1e6)
+    target.busy.append(spent / (seen["duration_us"] / 1e6))
 
 
 def metric(target: Target, name: str) -> float:
@@ -175,8 +189,8 @@ def measure(arguments: argparse.Namespace, work: Path) -> tuple[list[Target], fl
             target.process = spawn(target.argv, 1, work / f"{target.name}.log")
             wait_for(target.port, target.process, work / f"{target.name}.log")
             load(target, bodies, 1, arguments.concurrency)  # warm
-            target.rates.clear()
-            target.p99.clear()
+            for warm in (target.rates, target.p99, target.cpu, target.busy):
+                warm.clear()
         for _ in range(arguments.rounds):
             for target in random.sample(tested, len(tested)):
                 load(target, bodies, arguments.seconds, arguments.concurrency)
@@ -196,13 +210,15 @@ def compare(tested: list[Target]) -> list[Bar]:
     """Print the table of rates; the bars on them."""
     bars: list[Bar] = []
     bare = statistics.median(tested[0].rates)
-    print(f"{'target':<12}{'req/s':>9}{'of bare':>10}{'p99 ms':>9}   bar")
+    print(f"{'target':<12}{'req/s':>9}{'of bare':>10}{'p99 ms':>9}{'CPU us':>9}{'busy':>7}   bar")
     for target in tested:
         rate, p99 = statistics.median(target.rates), statistics.median(target.p99)
         bar = BARS.get(target.name)
         if bar is not None:
             bars.append((f"{target.name} >= {bar:.0%} of bare", rate / bare >= bar, f"{rate / bare:.1%}"))
-        print(f"{target.name:<12}{rate:>9.0f}{rate / bare:>10.1%}{p99:>9.1f}   {'' if bar is None else f'{bar:.0%}'}")
+        cpu, busy = statistics.median(target.cpu), statistics.median(target.busy)
+        shown = f"{target.name:<12}{rate:>9.0f}{rate / bare:>10.1%}{p99:>9.1f}{cpu:>9.0f}{busy:>7.0%}"
+        print(f"{shown}   {'' if bar is None else f'{bar:.0%}'}")
     return bars
 
 
@@ -265,6 +281,7 @@ def result(
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "python": platform.python_version()},
         "settings": {key: str(value) for key, value in vars(arguments).items() if key != "out"},
         "requests_per_second": {target.name: [round(rate, 1) for rate in target.rates] for target in tested},
+        "cpu_us_per_request": {target.name: [round(cost, 1) for cost in target.cpu] for target in tested},
         "lag_ms": lags,
         "bars": [{"bar": name, "holds": holds, "measured": shown} for name, holds, shown in bars],
     }
