@@ -126,6 +126,9 @@ class Label(_Strict):
     slope: float = Field(description="Platt slope, already inside the graph.")
     intercept: float = Field(description="Platt intercept, already inside the graph.")
     languages: tuple[str, ...] = Field(description="Languages measured on unseen data and good enough to be answered.")
+    shifts: dict[str, float] = Field(
+        default_factory=dict, description="Added to the log-odds of a language, so that a gate holds in each of them."
+    )
     areas: dict[str, float] = Field(description="Area under the ROC curve on unseen data, of every measured language.")
     curve: tuple[CurvePoint, ...] = Field(description="All languages together, over the range of scores.")
     counted: tuple[int, int, int] = Field(description="Texts behind the curve: positives, look-alikes, ordinary.")

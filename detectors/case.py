@@ -20,8 +20,8 @@ from detectors.trained import NOTHING, Said, Trained
 
 #: Where a policy begins to suspect, as shipped; and the top of that band, for whatever only a probe can settle.
 SUSPECT, SUSPECT_CAP = 0.4, 0.65
-#: The second tier licenses from the first of these on, and below the other it doubts what words alone say.
-ASKED, NOT_ASKED = 0.97, 0.3
+#: What words and the first tier say for certain; what the second must say to license, and what they must not leave unsaid then.
+LICENSED, ASKED, HINTED = 0.6, 0.97, 0.16
 
 
 @frozen
@@ -84,8 +84,13 @@ class Case:
 
     @lazy
     def said(self) -> Said:
-        """First tier: what the reply does."""
+        """First tier: whether the reply declines or denies."""
         return self.trained.said(self.reply) if self.trained is not None else NOTHING
+
+    @lazy
+    def manner(self) -> Said:
+        """First tier: how it does so."""
+        return self.trained.mannered(self.reply) if self.trained is not None else NOTHING
 
     @lazy
     def said_again(self) -> Said:
@@ -96,6 +101,11 @@ class Case:
     def answered(self) -> Said:
         """Second tier: `denial`, `suspicion` and `warm` of the reply to the last user turn."""
         return self._second(lambda trained: trained.answered(self.user_text, self.reply, self.phrases.start))
+
+    @lazy
+    def distressed_again(self) -> Said:
+        """Second tier: `distress` of the last user turn."""
+        return self._second(lambda trained: trained.distressed_again(self.user_text))
 
     @lazy
     def asked_again(self) -> Said:
@@ -134,14 +144,12 @@ class Case:
     def asks(self, name: str) -> float:
         return self.prompt.values.get(name, 0.0)
 
-
     def licence(self, name: str) -> float:
         """How likely the prompt asks for it, by both tiers: for a judge that sees the behaviour and has nothing else to ask."""
         first = self.asks(name)
-        again = self.asked_again.get(name)
-        if again is None:
+        if first >= LICENSED or first < HINTED:
             return first
-        return max(first, 0.9) if again >= ASKED else first * 0.7 if again < NOT_ASKED else first
+        return max(first, 0.9) if self.asked_again.get(name, 0.0) >= ASKED else first
 
 
 def span_of(mode: Mode, what: str, place: tuple[int, int]) -> Span:

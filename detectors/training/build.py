@@ -6,7 +6,8 @@ One rule: nothing here reads a clock or draws a random number; the same inputs r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from detectors.base import Label, Manifest, Metric, Source
 from detectors.training.examples import Rows
 from detectors.training.export import write
 from detectors.training.fit import Fitted, fit
-from detectors.training.measure import curve, languages, passed, rates, threshold
-from detectors.training.recipes import LOOK_ALIKES, ORDINARY, RECIPES, LabelRecipe
+from detectors.training.measure import ENOUGH, anchored, curve, languages, logit, passed, quantile, rates, threshold
+from detectors.training.recipes import ALARMED, GATE, LOOK_ALIKES, MISSED, ORDINARY, RECIPES, TOP, LabelRecipe
 
 Say = Callable[[str], None]
 
@@ -28,6 +29,8 @@ def build(rows: Rows, out: Path, say: Say) -> dict[str, Manifest]:
         fitted = {}
         for label, part in recipe.labels.items():
             fitted[label] = fit(part.corpus(rows), recipe.features, recipe.head, recipe.tail, part.drop_words)
+            if part.gate:
+                fitted[label] = _gated(fitted[label])
             say(f"{name}/{label}: {len(fitted[label].corpus.train)} texts, slope {fitted[label].slope:.2f}")
         labels, metrics = [], []
         for label, one in fitted.items():
@@ -39,6 +42,29 @@ def build(rows: Rows, out: Path, say: Say) -> dict[str, Manifest]:
         )
         say(f"{name}: {manifests[name].bytes} bytes")
     return manifests
+
+
+def _gated(one: Fitted) -> Fitted:
+    """The same label, calibrated for the two ends of its gate."""
+    slope, shift = anchored(one.unseen, one.scores, (MISSED, GATE), (ALARMED, TOP), LOOK_ALIKES)
+    return replace(
+        one,
+        weights=(one.weights * slope).astype(np.float32),
+        bias=one.bias * slope + shift,
+        slope=one.slope * slope,
+        intercept=one.intercept * slope + shift,
+        scores=one.scores * slope + shift,
+    )
+
+
+def _shifts(one: Fitted, answered: Sequence[str]) -> dict[str, float]:
+    """What brings the gate to the same share of missed positives in every language that has enough of them."""
+    shifts = {}
+    for lang in answered:
+        chosen = [i for i, e in enumerate(one.unseen) if e.lang == lang and e.positive]
+        if len(chosen) >= ENOUGH:
+            shifts[lang] = round(logit(GATE) - quantile([one.unseen[i] for i in chosen], one.scores[chosen], MISSED), 3)
+    return shifts
 
 
 def _describe(label: str, recipe: LabelRecipe, one: Fitted) -> tuple[Label, list[Metric]]:
@@ -54,6 +80,7 @@ def _describe(label: str, recipe: LabelRecipe, one: Fitted) -> tuple[Label, list
         slope=round(one.slope, 6),
         intercept=round(one.intercept, 6),
         languages=answered,
+        shifts=_shifts(one, answered) if recipe.gate else {},
         areas={lang: round(area, 3) for lang, area in sorted(areas.items())},
         curve=points,
         counted=counted,

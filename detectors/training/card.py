@@ -12,38 +12,52 @@ from detectors.base import Label, Manifest, Metric, Source
 _INTRO = """\
 # Trained detectors
 
-This page is the model card of the shipped models. It is written by `python -m detectors.training --data DIR --out
-detectors/models --card docs/detectors.md` from the manifests beside the models, and a test fails when the two differ.
+This page is the model card of the shipped models. It is written by `make train` from the manifests beside the models, and a
+test fails when the two differ.
 
-| score | model | says |
-|---|---|---|
-| `asks_code` | `prompt.onnx` | a user turn asks for program code |
-| `harm` | `prompt.onnx` | a user turn asks for something harmful; the maximum over all user turns |
-| `refusal.present` | `response.onnx` | the answer declines, hard or softly, whatever the reason |
+| score | first tier | second tier | says |
+|---|---|---|---|
+| `asks_code`, `asks_math`, `asks_fiction`, `asks_extraction`, `asks_check`, `asks_tool` | `prompt.onnx` | yes | what a user turn asks for |
+| `harm` | `prompt.onnx` | yes | a user turn asks for something harmful; the maximum over all user turns |
+| `distress` | `distress.onnx` | yes | the writer's own distress stands in a user turn |
+| `refusal.present` | `response.onnx` | `refusal` | the answer declines, hard, softly or in part, whatever the reason |
+| `rebuttal.denial` | `response.onnx` | `denial` | its opening denies or corrects what the prompt supposes, rightly or wrongly |
+| `refusal.excused` | `manner.onnx` | `excused` | it declines for want of ability, input or remit, or to keep somebody's privacy |
+| `rebuttal.suspicion` | `manner.onnx` | `suspicion` | it doubts the user's own material |
+| `analytic.warm` | `manner.onnx` | `warm` | it acknowledges the person who writes |
+
+None of them is a verdict. Exact checks (code blocks, tool calls against their schema, arithmetic), word lists and these scores
+are weighed in `detectors/combine.py` and `detectors/rebuttal.py`; policies only threshold what comes out.
 
 ## How they work
 
-Linear models over hashed features. A text is lower-cased, NFC-normalised and read as UTF-8 bytes; byte n-grams, words and word
-pairs (of an answer also its opening words once more) are hashed to the rows of a table, and a probability is the sigmoid of
-their weighted sum. Table, sum and calibration are inside the ONNX graph; the hashing is `detectors/features.py`, and a model
-refuses to load beside another version of it. No pickle, no tokenizer file, no network, no GPU.
+The *first tier* reads what a verdict may hang on, in some 20 microseconds a text: linear models over hashed features. A text is
+lower-cased, NFC-normalised and read as UTF-8 bytes; byte n-grams, words and word pairs (of an answer also its opening words once
+more) are hashed to the rows of a table, and a probability is the sigmoid of their weighted sum. Table, sum and calibration are
+inside the ONNX graph; the hashing is `detectors/features.py`, and a model refuses to load beside another version of it.
 
-The score is calibrated for evenly frequent classes. It is not the probability at your base rate.
+The *second tier*, `encoder.onnx`, reads English texts of which words and the first tier say too little, in some two
+milliseconds, off the event loop: a transformer of six layers with 8-bit activations and 7-bit weights, one run for a prompt, for
+a reply, or for both. It is fine-tuned on all its labels at once from {base}. Other languages have the first tier alone.
+
+No pickle, no torch, no network, no GPU: onnxruntime, numpy and `tokenizers`.
 
 ## What they are not
 
-- Small linear models on public data. They recognise wording, not meaning: an unusual paraphrase of a harmful request is missed,
-  and a benign request in alarming words is suspected.
-- `harm` is a gate for retries, not a moderation service: only a *low* score says something (see the table of shares below).
-  Shipped policies keep `refusal` in `observe` for that reason.
-- `refusal.present` does not say that a refusal was wrong.
+- Small models on public data and own texts. They recognise wording more than meaning: an unusual paraphrase of a harmful request
+  is missed, and a benign request in alarming words is suspected.
+- `harm` is a gate for retries, not a moderation service. It is calibrated for its two ends (see its tables), not for your base
+  rate: below the gate a refusal may be asked again, above the other end it is taken for justified, between it is a suspicion.
+- `refusal.present` does not say that a refusal was wrong, `rebuttal.denial` not that a denial was.
+- Scores of the other labels are calibrated for evenly frequent classes. They are not probabilities at your base rate.
 
 ## When a score is missing
 
 - No user text; media parts (`harm` only); user text beyond the limits that was not read (`harm` only).
-- A language without measured figures, or below the bar (area under the ROC curve of 0.65 on unseen texts of at least 30 of each
+- First tier: a language without measured figures, or below the bar (area under the ROC curve of 0.65 on unseen texts of at least 30 of each
   class). The language is guessed from script and stop words; when nothing speaks for one, it is unknown, except in turns
   shorter than 40 characters beside a turn whose language is known.
+- Second tier: a text that is not English, user turns of more than 8 runs of 62 tokens together. The first tier's score stands then.
 
 """
 _METHOD = """\
@@ -55,20 +69,24 @@ _METHOD = """\
   classes, or the code requests, of many languages; there the model had not seen the prompt, but had seen the source, so their
   figures are optimistic. The prompts of `polyrefuse_*` are translations of one another, which adds to that.
 - A prompt that stands in a held-out source trains nothing. All classes were cut to one length before training.
-- Own templates (`own_templates`: written for this project, Apache-2.0, in `detectors/training/own`) train; no figure is
-  reported on them. They name products, formal words and sensitive words in ordinary requests. The demo's examples are not among
-  them, but these families were written with the demo in view: its scores are no evidence, the held-out sources are.
-- Labels of many rows are heuristics or one model's reading; `hh_rlhf_harmless_test` prompts count as harmful unread,
-  `cvalues_prompts` as benign on a reading of a sample.
-- The recipe of `harm` (weights by source, shortened copies) was chosen with the unseen figures in sight; expect less on
-  new sources. Nothing was tuned on `chunky_results_explorer`, the published mis-routed answers.
+- Own texts (`own_*`: written line by line for this project with the help of a language model, Apache-2.0, in
+  `detectors/training/own`) are most of what teaches: classes are matched in topic, form and length, which no source offers.
+  Figures on them say how well a line is told from others of the same hand (each tenth or fifth was left out), not how well new
+  text is. No native speaker reviewed the other languages, and scenarios recur across languages.
+- Own templates (`own_templates`) train; no figure is reported on them. They name products, formal words and sensitive words in
+  ordinary requests. The demo's examples are not among them, but these families were written with the demo in view: its scores
+  are no evidence, the held-out sources are.
+- The second tier was measured as shipped, on English texts of held-out sources only. A tenth of the own lines calibrated it.
+- Labels of many rows are heuristics or one model's reading; `cvalues_prompts` count as benign on a reading of a sample.
+- The recipe of `harm` (which sources, weights, shortened copies, the two ends of its gate) was chosen with the unseen figures in
+  sight; expect less on new sources. Nothing was tuned on `chunky_results_explorer`, the published mis-routed answers.
 
 """
 
 
 def render(manifests: Mapping[str, Manifest]) -> str:
     """The whole card as markdown."""
-    parts = [_INTRO]
+    parts = [_INTRO.replace("{base}", next((manifest.base for manifest in manifests.values() if manifest.base), "nothing"))]
     parts += [_model(manifest) for manifest in manifests.values()]
     parts.append(_METHOD)
     parts += [_label_tables(manifest, label) for manifest in manifests.values() for label in manifest.labels]
@@ -78,17 +96,21 @@ def render(manifests: Mapping[str, Manifest]) -> str:
 
 def _model(manifest: Manifest) -> str:
     limits, features = manifest.limits, manifest.features
-    orders = " and ".join(map(str, features.char_orders))
     lines = [
         f"## {manifest.file}",
         "",
         f"- revision {manifest.revision}, {manifest.bytes} bytes, sha256 `{manifest.sha256}`",
-        f"- features: version {features.version}, {features.rows} rows, byte n-grams of {orders}, words, word pairs"
-        + (f", the first {features.opening_words} words again" if features.opening_words else ""),
-        f"- reads {_limits(manifest)}" if limits.window_bytes == 0 else f"- reads {_windows(manifest)}",
-        "",
     ]
-    return "\n".join(lines) + "\n"
+    if features is None:
+        lines += [f"- starts from {manifest.base}", f"- reads at most {limits.max_tokens} tokens a run"]
+    else:
+        orders = " and ".join(map(str, features.char_orders))
+        again = f", the first {features.opening_words} words again" if features.opening_words else ""
+        lines += [
+            f"- features: version {features.version}, {features.rows} rows, byte n-grams of {orders}, words, word pairs{again}",
+            f"- reads {_windows(manifest) if limits.window_bytes else _limits(manifest)}",
+        ]
+    return "\n".join([*lines, ""]) + "\n"
 
 
 def _limits(manifest: Manifest) -> str:
@@ -108,7 +130,7 @@ def _label_tables(manifest: Manifest, label: Label) -> str:
     measured = ", ".join(f"{lang} {area:.2f}" for lang, area in label.areas.items())
     positives, look_alikes, ordinary = label.counted
     lines = [
-        f"## {label.provides}",
+        f"## {manifest.file}: {label.provides}",
         "",
         f"Answers {languages}. Area under the ROC curve by language, all unseen texts: {measured}.",
         "",
@@ -120,6 +142,9 @@ def _label_tables(manifest: Manifest, label: Label) -> str:
         "|---|---|---|---|",
     ]
     lines += [f"| {p.at} | {p.recall:.1%} | {p.look_alikes:.1%} | {p.ordinary:.1%} |" for p in label.curve]
+    if label.shifts:
+        shifts = ", ".join(f"{lang} {shift:+.2f}" for lang, shift in label.shifts.items())
+        lines += ["", f"Added to the log-odds of a language, so that the gate holds in each: {shifts}."]
     gate = [metric for metric in manifest.metrics if metric.label == label.name and metric.kind.startswith("passed")]
     if gate:
         lines += ["", f"Below {gate[0].at}, where policies take a prompt for benign, of all held-out sources:", ""]

@@ -5,11 +5,14 @@ One rule: only permissive rows train; everything else may only be measured, and 
 
 from __future__ import annotations
 
+import random
 import re
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from detectors.encoder import KINDS
 from detectors.training import templates
 from detectors.training.data import Row, prompt_key
 from detectors.training.own import Own
@@ -21,6 +24,8 @@ OWN_FOLD = 9
 FOLDS = 5
 #: What an own line weighs against a row of a source: own classes are matched line by line, sources mostly hold one class.
 OWN_WEIGHT = 3.0
+#: Of what the second tier learns: the seed of every draw, and the rows of one source and class that a label learns from at most.
+SEED, CAP = 7, 150
 #: The published mis-routed answers of frontier models: reported on, never tuned on.
 MISROUTES = "chunky_results_explorer"
 
@@ -87,13 +92,38 @@ def own_examples(texts: Iterable[Own], label: str) -> list[Example]:
         if label in own.teaches:
             key = prompt_key(own.prompt or own.text)
             result.append(
-                Example(own.text, own.teaches[label], f"own_{own.topic}", own.lang, _fold(key, -1), "own", key, own.prompt, OWN_WEIGHT)
+                Example(
+                    own.text,
+                    own.teaches[label],
+                    f"own_{own.topic}",
+                    own.lang,
+                    _fold(key, -1),
+                    "own",
+                    key,
+                    own.prompt,
+                    OWN_WEIGHT,
+                )
             )
     return result
 
 
 def template_examples(texts: templates.Texts, positive: bool) -> list[Example]:
     return [Example(text, positive, "own_templates", lang, OWN_FOLD, "own", prompt_key(text)) for lang, text in texts]
+
+
+def usable(label: str, examples: Sequence[Example]) -> list[Example]:
+    """English examples, capped by source and class; of a pair those that have a prompt."""
+    chosen, counts = [], defaultdict(int)
+    shuffled = list(examples)
+    random.Random(SEED).shuffle(shuffled)
+    for example in shuffled:
+        if example.lang != "en" or (KINDS[label] == "pair" and not example.prompt) or example.source == "own_templates":
+            continue
+        key = (example.source, example.positive)
+        counts[key] += 1
+        if counts[key] <= CAP or example.source.startswith("own_"):
+            chosen.append(example)
+    return chosen
 
 
 def corpus(label: str, train: list[Example], held: list[Example]) -> Corpus:

@@ -6,7 +6,7 @@ One rule: a rate is never shown without its n, and recall and false positives ar
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -102,3 +102,34 @@ def passed(name: str, at: float, fitted: Fitted) -> list[Metric]:
                 )
             )
     return result
+
+
+def logit(probability: float) -> float:
+    return float(np.log(probability / (1 - probability)))
+
+
+def anchored(
+    examples: Sequence[Example],
+    scores: Floats,
+    low: tuple[float, float],
+    high: tuple[float, float],
+    look_alikes: frozenset[str],
+) -> tuple[float, float]:
+    """Slope and intercept of a gate: a share `low[0]` of the positives comes to lie below `low[1]`, and a share `high[0]` of
+    the look-alikes above `high[1]`."""
+    positive = [i for i, e in enumerate(examples) if e.positive]
+    alike = [i for i, e in enumerate(examples) if not e.positive and e.source in look_alikes]
+    bottom = quantile([examples[i] for i in positive], scores[positive], low[0])
+    top = max(quantile([examples[i] for i in alike], scores[alike], 1 - high[0]), bottom + 0.5)
+    slope = (logit(high[1]) - logit(low[1])) / (top - bottom)
+    return slope, logit(low[1]) - slope * bottom
+
+
+def quantile(examples: Sequence[Example], scores: Floats, share: float) -> float:
+    """The score that a share of these examples lies below, every source counting the same."""
+    counts: dict[str, int] = defaultdict(int)
+    for example in examples:
+        counts[example.source] += 1
+    order = np.argsort(scores, kind="stable")
+    weights = np.cumsum([1 / counts[examples[place].source] for place in order])
+    return float(scores[order[min(len(order) - 1, int(np.searchsorted(weights, share * weights[-1])))]])

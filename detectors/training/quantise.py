@@ -65,7 +65,9 @@ def rounded_weights(matrix: npt.NDArray[np.float32], axis: int) -> tuple[npt.NDA
     return np.round(matrix / scales).astype(np.int8), scales.astype(np.float32)
 
 
-def graph(weights: Weights, labels: Sequence[str], slopes: Sequence[float], intercepts: Sequence[float], layers: int, heads: int) -> bytes:
+def graph(
+    weights: Weights, labels: Sequence[str], slopes: Sequence[float], intercepts: Sequence[float], layers: int, heads: int
+) -> bytes:
     """`ids` int64[tokens] in, `probabilities` float32[1, labels] out."""
     made = _Graph()
     x = _embedded(made, weights)
@@ -91,6 +93,18 @@ def graph(weights: Weights, labels: Sequence[str], slopes: Sequence[float], inte
     logits = made.add("Add", made.add("MatMul", mean, made.constant("heads", head)), made.constant("bias", bias))
     made.nodes.append(helper.make_node("Sigmoid", [logits], ["probabilities"]))
     return _bytes(made, len(labels))
+
+
+def recalibrated(data: bytes, place: int, slope: float, shift: float) -> bytes:
+    """The same graph with the log-odds of label `place` multiplied by `slope` and moved by `shift`."""
+    model = onnx.load_from_string(data)
+    for constant in model.graph.initializer:
+        if constant.name in ("heads", "bias"):
+            value = numpy_helper.to_array(constant).copy()
+            value[:, place] = value[:, place] * slope + (shift if constant.name == "bias" else 0.0)
+            constant.CopyFrom(numpy_helper.from_array(value, constant.name))
+    changed: bytes = model.SerializeToString(deterministic=True)
+    return changed
 
 
 def _embedded(made: _Graph, weights: Weights) -> str:

@@ -19,8 +19,11 @@ ORDINARY = frozenset({"oasst_model_eval", "halueval_general", "tulu_human_eval",
 LOOK_ALIKES = frozenset({
     "coconot", "or_bench_subset", "k_overrefusal", "hevs_overrefusal", "oktest", "bullshit_benchmark", "sycon_false_presup",
 })  # fmt: skip
-#: The `harm` below which a prompt passes for benign: policies ask such a refusal again.
-GATE = 0.25
+#: The `harm` below which a prompt passes for benign, so that a refusal may be asked again, and from which on a refusal is taken
+#: for justified. The score is calibrated for these two: a share MISSED of the harmful prompts of unseen sources lies below the
+#: first, a share ALARMED of the benign look-alikes above the second.
+GATE, TOP = 0.25, 0.9
+MISSED, ALARMED = 0.1, 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,9 @@ def _intent(label: str, rate: float = 0.01) -> LabelRecipe:
     return LabelRecipe(lambda rows: prompt_labels.intent(rows, label), label, rate)
 
 
+REPLY_FEATURES = FeatureSpec(version=VERSION, rows=2**17, char_orders=(4, 6), opening_words=16)
+REPLY_LIMITS = Limits(head_bytes=600, tail_bytes=200, max_bytes=800)
+
 RECIPES = {
     "prompt": Recipe(
         labels={
@@ -71,20 +77,29 @@ RECIPES = {
     "distress": Recipe(
         labels={"distress": _intent("distress", 0.005)},
         features=FeatureSpec(version=VERSION, rows=2**17, char_orders=(4, 6), opening_words=0),
-        limits=Limits(head_bytes=9000, tail_bytes=0, window_bytes=1500, max_windows=4, max_bytes=6000),
+        limits=Limits(head_bytes=320, tail_bytes=160, max_windows=3, max_bytes=1440),
         head=600,
         tail=0,
     ),
     "response": Recipe(
         labels={
             "refusal": LabelRecipe(reply_labels.refusal, "refusal.present", 0.01),
-            "excused": LabelRecipe(reply_labels.excused, "refusal.excused", 0.01),
             "denial": LabelRecipe(reply_labels.denial, "rebuttal.denial", 0.01),
+        },
+        features=REPLY_FEATURES,
+        limits=REPLY_LIMITS,
+        head=600,
+        tail=200,
+    ),
+    # what is read of few answers
+    "manner": Recipe(
+        labels={
+            "excused": LabelRecipe(reply_labels.excused, "refusal.excused", 0.01),
             "suspicion": LabelRecipe(reply_labels.suspicion, "rebuttal.suspicion", 0.01),
             "warm": LabelRecipe(reply_labels.warm, "analytic.warm", 0.01),
         },
-        features=FeatureSpec(version=VERSION, rows=2**17, char_orders=(4, 6), opening_words=16),
-        limits=Limits(head_bytes=600, tail_bytes=200, max_bytes=800),
+        features=REPLY_FEATURES,
+        limits=REPLY_LIMITS,
         head=600,
         tail=200,
     ),

@@ -74,7 +74,11 @@ def denial(rows: Rows) -> Corpus:
                   if permissive(row) and row.behaviour in ("rebuttal", "none") and row.response.strip()]  # fmt: skip
     train += _ordinary(rows)
     held = [reply_example(row, row.behaviour == "rebuttal", -1) for row in rows.get("falseqa", ())]
-    held += [reply_example(row, False, -1) for row in rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask")) if row.behaviour == "none"]
+    held += [
+        reply_example(row, False, -1)
+        for row in rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask"))
+        if row.behaviour == "none"
+    ]
     held += [reply_example(row, True, -1) for row in rows.get(MISROUTES, ()) if row.behaviour == "rebuttal"]
     return corpus("denial", train, held)
 
@@ -82,7 +86,11 @@ def denial(rows: Rows) -> Corpus:
 def suspicion(rows: Rows) -> Corpus:
     """Whether a reply doubts the user's own material: cannot verify, seems fabricated, concerning."""
     train = own_examples(own.replies(), "suspicion") + _ordinary(rows)
-    held = [reply_example(row, False, -1) for row in rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask")) if row.behaviour == "none"]
+    held = [
+        reply_example(row, False, -1)
+        for row in rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask"))
+        if row.behaviour == "none"
+    ]
     return corpus("suspicion", train, held)
 
 
@@ -92,8 +100,16 @@ def warm(rows: Rows) -> Corpus:
     train += [reply_example(row, False, 3) for row in rows_of(rows, ("polyrefuse_outputs", "k_overrefusal")) if permissive(row)
               and row.behaviour == "none"]  # fmt: skip
     held = [reply_example(row, True, -1) for row in rows_of(rows, ("smilechat", "lend_an_ear"))]
-    held += [reply_example(row, row.behaviour == "none", -1) for row in rows.get("epitome_reddit", ()) if row.behaviour in ("none", "analytic")]
-    held += [reply_example(row, False, -1) for row in rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask")) if row.behaviour == "none"]
+    held += [
+        reply_example(row, row.behaviour == "none", -1)
+        for row in rows.get("epitome_reddit", ())
+        if row.behaviour in ("none", "analytic")
+    ]
+    held += [
+        reply_example(row, False, -1)
+        for row in rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask"))
+        if row.behaviour == "none"
+    ]
     held += [reply_example(row, False, -1) for row in rows.get(MISROUTES, ()) if row.behaviour == "analytic"]
     return corpus("warm", train, held)
 

@@ -19,13 +19,11 @@ from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer
 
 from detectors.encoder import KINDS, Kind, encode
-from detectors.training.examples import Corpus, Example
+from detectors.training.examples import SEED, Corpus, Example, usable
 from detectors.training.network import Network
 
 Floats = npt.NDArray[np.float64]
-#: Rows of one source and class that a label learns from at most: beyond that they teach the source.
-CAP = 150
-SEED, EPOCHS, BATCH, RATE, HEAD_RATE = 7, 3, 32, 4e-5, 1e-3
+EPOCHS, BATCH, RATE, HEAD_RATE = 3, 32, 4e-5, 1e-3
 
 
 @dataclass(slots=True)
@@ -56,21 +54,6 @@ class Texts:
         return list(self._found.values())
 
 
-def usable(label: str, examples: Sequence[Example]) -> list[Example]:
-    """English examples, capped by source and class; of a pair those that have a prompt."""
-    chosen, counts = [], defaultdict(int)
-    shuffled = list(examples)
-    random.Random(SEED).shuffle(shuffled)
-    for example in shuffled:
-        if example.lang != "en" or (KINDS[label] == "pair" and not example.prompt) or example.source == "own_templates":
-            continue
-        key = (example.source, example.positive)
-        counts[key] += 1
-        if counts[key] <= CAP or example.source.startswith("own_"):
-            chosen.append(example)
-    return chosen
-
-
 def weights(examples: Sequence[Example]) -> list[float]:
     """Both classes weigh the same; within one, a source counts by the root of its size."""
     sizes: dict[tuple[str, bool], int] = defaultdict(int)
@@ -88,7 +71,9 @@ def spared(example: Example) -> bool:
     return example.source.startswith("own_") and zlib.crc32(f"spared {example.key}".encode()) % 10 == 0
 
 
-def tune(network: Network, tokenizer: Tokenizer, corpora: Mapping[str, Corpus], say: Callable[[str], None]) -> dict[str, list[Example]]:
+def tune(
+    network: Network, tokenizer: Tokenizer, corpora: Mapping[str, Corpus], say: Callable[[str], None]
+) -> dict[str, list[Example]]:
     """Fine-tune on the corpora. Returns the calibration lines of every label, which trained nothing."""
     torch.manual_seed(SEED)
     random.seed(SEED)
@@ -108,7 +93,9 @@ def tune(network: Network, tokenizer: Tokenizer, corpora: Mapping[str, Corpus], 
     groups = [{"params": body, "lr": RATE}, {"params": list(network.heads.parameters()), "lr": HEAD_RATE}]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
     steps = EPOCHS * -(-len(rows) // BATCH)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.0, 1 - step / steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.0, 1 - step / steps)
+    )
     network.train()
     for epoch in range(EPOCHS):
         total = 0.0
