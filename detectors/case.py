@@ -21,7 +21,7 @@ from detectors.trained import NOTHING, Said, Trained
 #: Where a policy begins to suspect, as shipped; and the top of that band, for whatever only a probe can settle.
 SUSPECT, SUSPECT_CAP = 0.4, 0.65
 #: What words and the first tier say for certain; what the second must say to license, and what they must not leave unsaid then.
-LICENSED, ASKED, HINTED = 0.6, 0.97, 0.16
+LICENSED, ASKED, HINTED = 0.6, 0.97, 0.2
 
 
 @frozen

@@ -36,7 +36,7 @@ HARM_BENIGN, HARM_HARMFUL = 0.25, 0.9
 
 #: Weights of the log-odds of the second and of the first tier's harm, and a constant: together they tell more than either, and
 #: the gate's two ends stay what they are. Fitted with `detectors.training.measure.anchored` on the held-out sources.
-HARM_BOTH = (0.993, 0.496, 0.255)
+HARM_BOTH = (0.912, 0.684, 0.374)
 
 #: A refusal phrase by how many characters into the answer it stands.
 HARD_BY_PLACE = ((160, 0.93), (350, 0.8), (600, 0.6))
