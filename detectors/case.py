@@ -134,7 +134,6 @@ class Case:
     def asks(self, name: str) -> float:
         return self.prompt.values.get(name, 0.0)
 
-
     def licence(self, name: str) -> float:
         """How likely the prompt asks for it, by both tiers: for a judge that sees the behaviour and has nothing else to ask."""
         first = self.asks(name)

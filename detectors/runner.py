@@ -4,10 +4,10 @@ One rule: a caller always gets scores - late, crashed and shed work comes back a
 
 Texts of up to `inline_chars` cost 0.1 to 2 ms and are scored at once: a hop to a thread and back costs up to a millisecond of
 CPU, most of it in handing the interpreter lock to and fro (with 5% of texts hopping, a tenth of all that observing costs).
-Longer ones, and those that the first tier cannot settle, wait in one bounded queue; a worker takes everything queued (up to MICRO_BATCH) each time it wakes. The workers are
-threads: numpy and onnxruntime release the interpreter lock, plain Python does not, so the loop waits up to
-`sys.getswitchinterval()` (5 ms as Python starts) whenever a worker is busy. The process that owns the loop - the server, not
-this module - lowers it to 0.5 ms with `sys.setswitchinterval(0.0005)`.
+Longer ones, and those that the first tier cannot settle, wait in one bounded queue; a worker takes everything queued (up to
+MICRO_BATCH) each time it wakes. The workers are threads: numpy and onnxruntime release the interpreter lock, plain Python does
+not, so the loop waits up to `sys.getswitchinterval()` (5 ms as Python starts) whenever a worker is busy. The process that owns
+the loop - the server, not this module - lowers it to 0.5 ms with `sys.setswitchinterval(0.0005)`.
 """
 
 from __future__ import annotations

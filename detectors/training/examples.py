@@ -87,7 +87,17 @@ def own_examples(texts: Iterable[Own], label: str) -> list[Example]:
         if label in own.teaches:
             key = prompt_key(own.prompt or own.text)
             result.append(
-                Example(own.text, own.teaches[label], f"own_{own.topic}", own.lang, _fold(key, -1), "own", key, own.prompt, OWN_WEIGHT)
+                Example(
+                    own.text,
+                    own.teaches[label],
+                    f"own_{own.topic}",
+                    own.lang,
+                    _fold(key, -1),
+                    "own",
+                    key,
+                    own.prompt,
+                    OWN_WEIGHT,
+                )
             )
     return result
 

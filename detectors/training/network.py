@@ -105,7 +105,8 @@ def _fill(network: Network, file: Path, rows: list[int], positions: int) -> None
     state = {
         "tok.weight": source["embeddings.word_embeddings.weight"][rows],
         # every text is of one segment: its constant is folded into the positions
-        "pos.weight": source["embeddings.position_embeddings.weight"][:positions] + source["embeddings.token_type_embeddings.weight"][0],
+        "pos.weight": source["embeddings.position_embeddings.weight"][:positions]
+        + source["embeddings.token_type_embeddings.weight"][0],
         "n.weight": source["embeddings.LayerNorm.weight"],
         "n.bias": source["embeddings.LayerNorm.bias"],
         "heads.weight": torch.zeros_like(network.heads.weight),

@@ -65,7 +65,9 @@ def rounded_weights(matrix: npt.NDArray[np.float32], axis: int) -> tuple[npt.NDA
     return np.round(matrix / scales).astype(np.int8), scales.astype(np.float32)
 
 
-def graph(weights: Weights, labels: Sequence[str], slopes: Sequence[float], intercepts: Sequence[float], layers: int, heads: int) -> bytes:
+def graph(
+    weights: Weights, labels: Sequence[str], slopes: Sequence[float], intercepts: Sequence[float], layers: int, heads: int
+) -> bytes:
     """`ids` int64[tokens] in, `probabilities` float32[1, labels] out."""
     made = _Graph()
     x = _embedded(made, weights)

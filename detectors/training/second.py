@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from detectors.base import Label, Limits, Manifest, Source, TokenizerFile
+from detectors.base import Label, Limits, Manifest, Metric, Source, TokenizerFile
 from detectors.encoder import KINDS, MAX_TOKENS, Encoder
 from detectors.measures import area
 from detectors.training import network as net
@@ -21,7 +21,7 @@ from detectors.training.examples import Corpus, Example, Rows
 from detectors.training.export import REVISION
 from detectors.training.fit import Fitted, Floats
 from detectors.training.measure import curve, passed, rates, threshold
-from detectors.training.quantise import graph
+from detectors.training.quantise import Weights, graph
 from detectors.training.recipes import GATE, LOOK_ALIKES, ORDINARY
 
 Say = Callable[[str], None]
@@ -88,13 +88,13 @@ def _safe(fit: tuple[float, float], held: Sequence[Example], scores: Floats) -> 
 
 def _write(
     out: Path,
-    weights: Mapping[str, Floats],
+    weights: Weights,
     fits: Mapping[str, tuple[float, float]],
     corpora: Mapping[str, Corpus],
     measured: Mapping[str, tuple[list[Example], Floats]],
 ) -> Manifest:
     names = tuple(KINDS)
-    data = graph(weights, names, [fits[n][0] for n in names], [fits[n][1] for n in names], net.LAYERS, net.HEADS)  # type: ignore[arg-type]
+    data = graph(weights, names, [fits[n][0] for n in names], [fits[n][1] for n in names], net.LAYERS, net.HEADS)
     tokens = (out / "encoder.tokenizer.json").read_bytes()
     labels, metrics = [], []
     for name in names:
@@ -120,7 +120,9 @@ def _write(
     return manifest
 
 
-def _describe(name: str, fit: tuple[float, float], corpus: Corpus, held: list[Example], scores: Floats):  # type: ignore[no-untyped-def]
+def _describe(
+    name: str, fit: tuple[float, float], corpus: Corpus, held: list[Example], scores: Floats
+) -> tuple[Label, list[Metric]]:
     one = Fitted(Corpus(name, (), tuple(held)), np.zeros(0, np.float32), 0.0, *fit, tuple(held), scores)
     ordinary = np.array([e.source in ORDINARY and not e.positive for e in held], dtype=bool)
     at = threshold(scores[ordinary], 0.01) if ordinary.any() else 0.5

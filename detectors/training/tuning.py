@@ -58,7 +58,8 @@ class Texts:
 
 def usable(label: str, examples: Sequence[Example]) -> list[Example]:
     """English examples, capped by source and class; of a pair those that have a prompt."""
-    chosen, counts = [], defaultdict(int)
+    chosen: list[Example] = []
+    counts: dict[tuple[str, bool], int] = defaultdict(int)
     shuffled = list(examples)
     random.Random(SEED).shuffle(shuffled)
     for example in shuffled:
@@ -88,7 +89,9 @@ def spared(example: Example) -> bool:
     return example.source.startswith("own_") and zlib.crc32(f"spared {example.key}".encode()) % 10 == 0
 
 
-def tune(network: Network, tokenizer: Tokenizer, corpora: Mapping[str, Corpus], say: Callable[[str], None]) -> dict[str, list[Example]]:
+def tune(
+    network: Network, tokenizer: Tokenizer, corpora: Mapping[str, Corpus], say: Callable[[str], None]
+) -> dict[str, list[Example]]:
     """Fine-tune on the corpora. Returns the calibration lines of every label, which trained nothing."""
     torch.manual_seed(SEED)
     random.seed(SEED)
@@ -108,7 +111,9 @@ def tune(network: Network, tokenizer: Tokenizer, corpora: Mapping[str, Corpus], 
     groups = [{"params": body, "lr": RATE}, {"params": list(network.heads.parameters()), "lr": HEAD_RATE}]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
     steps = EPOCHS * -(-len(rows) // BATCH)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.0, 1 - step / steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.0, 1 - step / steps)
+    )
     network.train()
     for epoch in range(EPOCHS):
         total = 0.0
