@@ -40,10 +40,10 @@ def encode(tokenizer: Tokenizer, kind: Kind, text: str, prompt: str = "") -> lis
     """Ids of `[CLS] text [SEP]`, of a pair of `[CLS] prompt [SEP] text [SEP]`, cut to what a run reads."""
     cls, sep = _marks(tokenizer)
     room = MAX_TOKENS[kind]
-    body: list[int] = tokenizer.encode(text[:TEXT_CHARS], add_special_tokens=False).ids
+    body = _tokens(tokenizer, text[:TEXT_CHARS])
     if kind != "pair":
         return [cls, *body[: room - 2], sep]
-    asked = tokenizer.encode(prompt[:PROMPT_CHARS], add_special_tokens=False).ids[:PROMPT_TOKENS]
+    asked = _tokens(tokenizer, prompt[:PROMPT_CHARS])[:PROMPT_TOKENS]
     return [cls, *asked, sep, *body[: room - 3 - len(asked)], sep]
 
 
@@ -53,9 +53,17 @@ def windows(tokenizer: Tokenizer, text: str, limit: int) -> list[list[int]] | No
     room = MAX_TOKENS["prompt"] - 2
     if len(text) > limit * room * 16:  # no token of ours is longer
         return None
-    body: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    body = _tokens(tokenizer, text)
     pieces = [body[i : i + room] for i in range(0, len(body), room)] or [[]]
     return [[cls, *piece, sep] for piece in pieces] if len(pieces) <= limit else None
+
+
+def _tokens(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Ids of a text. Lone surrogates, which JSON may carry and the tokenizer refuses, are read as question marks."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return ids
 
 
 def _marks(tokenizer: Tokenizer) -> tuple[int, int]:
