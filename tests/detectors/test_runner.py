@@ -43,9 +43,7 @@ class ScriptedSuite:
     def score_reply(self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True) -> Scores:
         return self._score(reply.text, "refusal" if final else "refusal.present")
 
-    def score_quickly(
-        self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True
-    ) -> Scores | None:
+    def score_quickly(self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True) -> Scores | None:
         self.quick.append(threading.current_thread().name)
         if "doubt" in reply.text:
             return None
