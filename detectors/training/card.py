@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from detectors.base import Label, Manifest, Metric, Source
+from detectors.base import FeatureSpec, Label, Manifest, Metric, Source
 
 _INTRO = """\
 # Trained detectors
@@ -77,18 +77,27 @@ def render(manifests: Mapping[str, Manifest]) -> str:
 
 
 def _model(manifest: Manifest) -> str:
-    limits, features = manifest.limits, manifest.features
-    orders = " and ".join(map(str, features.char_orders))
     lines = [
         f"## {manifest.file}",
         "",
         f"- revision {manifest.revision}, {manifest.bytes} bytes, sha256 `{manifest.sha256}`",
-        f"- features: version {features.version}, {features.rows} rows, byte n-grams of {orders}, words, word pairs"
-        + (f", the first {features.opening_words} words again" if features.opening_words else ""),
-        f"- reads {_limits(manifest)}" if limits.window_bytes == 0 else f"- reads {_windows(manifest)}",
+        f"- starts from {manifest.base}" if manifest.features is None else f"- features: {_features(manifest.features)}",
+        f"- reads {_reads(manifest)}",
         "",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _features(features: FeatureSpec) -> str:
+    orders = " and ".join(map(str, features.char_orders))
+    opening = f", the first {features.opening_words} words again" if features.opening_words else ""
+    return f"version {features.version}, {features.rows} rows, byte n-grams of {orders}, words, word pairs{opening}"
+
+
+def _reads(manifest: Manifest) -> str:
+    if manifest.limits.max_tokens:
+        return f"at most {manifest.limits.max_tokens} tokens a run, the marks around them included"
+    return _windows(manifest) if manifest.limits.window_bytes else _limits(manifest)
 
 
 def _limits(manifest: Manifest) -> str:
