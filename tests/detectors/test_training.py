@@ -118,9 +118,7 @@ def test_the_card_speaks_of_every_model_and_label() -> None:
         assert f"## {manifest.file}\n" in card
         assert all(f"## {label.provides}\n" in card for label in manifest.labels)
     assert f"- starts from {manifests['encoder'].base}\n- reads at most 64 tokens" in card
-    assert (
-        "byte n-grams of 4 and 6, words, word pairs, the first 16 words again\n- reads the first 600 and the last" in card
-    )
+    assert "byte n-grams of 4 and 6, words, word pairs, the first 16 words again\n- reads the first 600 and the last" in card
     assert "- reads user turns from the newest on in windows of 1500 bytes, at most 12 windows" in card
 
 
