@@ -90,7 +90,7 @@ class PromptModel:
         spoken = [guess_language(text) for text in texts[: self.manifest.limits.max_windows]]
         missing = {name for name in values if not self._knows(name, texts, spoken)}
         if conversation.has_media or not whole:
-            missing.add("harm")
+            missing |= self.provides & {"harm"}
         return Scores({k: v for k, v in values.items() if k not in missing}, missing=frozenset(missing), scanned=scanned)
 
     def _knows(self, name: str, texts: Sequence[str], spoken: Sequence[str]) -> bool:
