@@ -38,24 +38,40 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 def encode(tokenizer: Tokenizer, kind: Kind, text: str, prompt: str = "") -> list[int]:
     """Ids of `[CLS] text [SEP]`, of a pair of `[CLS] prompt [SEP] text [SEP]`, cut to what a run reads."""
-    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    cls, sep = _marks(tokenizer)
     room = MAX_TOKENS[kind]
-    body: list[int] = tokenizer.encode(text[:TEXT_CHARS], add_special_tokens=False).ids
+    body = _tokens(tokenizer, text[:TEXT_CHARS])
     if kind != "pair":
         return [cls, *body[: room - 2], sep]
-    asked = tokenizer.encode(prompt[:PROMPT_CHARS], add_special_tokens=False).ids[:PROMPT_TOKENS]
+    asked = _tokens(tokenizer, prompt[:PROMPT_CHARS])[:PROMPT_TOKENS]
     return [cls, *asked, sep, *body[: room - 3 - len(asked)], sep]
 
 
 def windows(tokenizer: Tokenizer, text: str, limit: int) -> list[list[int]] | None:
     """The whole of a prompt in runs of at most its tokens; None where it needs more than `limit` of them."""
-    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    cls, sep = _marks(tokenizer)
     room = MAX_TOKENS["prompt"] - 2
     if len(text) > limit * room * 16:  # no token of ours is longer
         return None
-    body: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    body = _tokens(tokenizer, text)
     pieces = [body[i : i + room] for i in range(0, len(body), room)] or [[]]
     return [[cls, *piece, sep] for piece in pieces] if len(pieces) <= limit else None
+
+
+def _tokens(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Ids of a text. Lone surrogates, which JSON may carry and the tokenizer refuses, are read as question marks."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return ids
+
+
+def _marks(tokenizer: Tokenizer) -> tuple[int, int]:
+    """Ids of the marks before and after a text. Raises ModelError where the word list has none."""
+    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    if cls is None or sep is None:
+        raise ModelError("the tokenizer knows no [CLS] or [SEP]")
+    return cls, sep
 
 
 def is_english(text: str) -> bool:

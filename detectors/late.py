@@ -1,10 +1,11 @@
 """Values that are only computed when they are read: most answers need few of them.
 
-One rule: the same whoever reads first, and in whichever thread - a step that runs twice gives the same.
+One rule: the same whoever reads first, and in whichever thread - every step runs once, and nobody reads half of it.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ class LateValues(Mapping[str, float]):
 
     `lost`: a step crashed, so a promised name may not be there after all. `again`: what the second tier says of the prompt."""
 
-    __slots__ = ("_done", "_known", "_last", "_promised", "_steps", "again", "lost")
+    __slots__ = ("_done", "_known", "_last", "_lock", "_promised", "_steps", "again", "lost")
 
     def __init__(self, known: dict[str, float], steps: Sequence[Step], again: Callable[[], Mapping[str, float]]) -> None:
         self._known = known
@@ -32,17 +33,23 @@ class LateValues(Mapping[str, float]):
         self._last = {name: i for i, step in enumerate(steps) for name in step.names}
         self._promised = frozenset[str]().union(*(step.names for step in steps if step.promised))
         self._done = 0
+        self._lock = threading.Lock()
         self.lost = False
         self.again = again
 
     def _settle(self, name: object) -> dict[str, float]:
         last = self._last.get(name, -1)  # type: ignore[call-overload]
-        for i in range(self._done, last + 1):
-            if not self._steps[i].work():
-                self.lost = True
-                self._promised -= self._steps[i].names
-            self._done = max(self._done, i + 1)
+        if last >= self._done:  # what is settled is read without waiting for another thread's step
+            with self._lock:
+                while self._done <= last:
+                    self._run(self._steps[self._done])
+                    self._done += 1
         return self._known
+
+    def _run(self, step: Step) -> None:
+        if not step.work():
+            self.lost = True
+            self._promised -= step.names
 
     def settled(self, name: str) -> bool:
         """Whether reading `name` costs nothing more."""

@@ -94,8 +94,8 @@ class PromptModel:
         for name, shifts in self._shifts.items():
             # Of several languages the most careful one counts.
             values[name] = shifted(values[name], max(shifts.get(language, 0.0) for language in spoken))
-        if "harm" in values and (conversation.has_media or not whole):
-            missing.add("harm")
+        if conversation.has_media or not whole:
+            missing |= self.provides & {"harm"}
         return Scores({k: v for k, v in values.items() if k not in missing}, missing=frozenset(missing), scanned=scanned)
 
     def _knows(self, name: str, texts: Sequence[str], spoken: Sequence[str]) -> bool:

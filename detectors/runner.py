@@ -4,10 +4,10 @@ One rule: a caller always gets scores - late, crashed and shed work comes back a
 
 Texts of up to `inline_chars` cost 0.1 to 2 ms and are scored at once: a hop to a thread and back costs up to a millisecond of
 CPU, most of it in handing the interpreter lock to and fro (with 5% of texts hopping, a tenth of all that observing costs).
-Longer ones, and those that the first tier cannot settle, wait in one bounded queue; a worker takes everything queued (up to MICRO_BATCH) each time it wakes. The workers are
-threads: numpy and onnxruntime release the interpreter lock, plain Python does not, so the loop waits up to
-`sys.getswitchinterval()` (5 ms as Python starts) whenever a worker is busy. The process that owns the loop - the server, not
-this module - lowers it to 0.5 ms with `sys.setswitchinterval(0.0005)`.
+Longer ones, and those that the first tier cannot settle, wait in one bounded queue; a worker takes everything queued (up to
+MICRO_BATCH) each time it wakes. The workers are threads: numpy and onnxruntime release the interpreter lock, plain Python does
+not, so the loop waits up to `sys.getswitchinterval()` (5 ms as Python starts) whenever a worker is busy. The process that owns
+the loop - the server, not this module - lowers it to 0.5 ms with `sys.setswitchinterval(0.0005)`.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ class Runner:
     async def score_prompt(self, conversation: Conversation) -> Scores:
         """What was asked. Everything missing when it was late, crashed or shed."""
         chars = sum([len(turn.text) for turn in conversation.turns])
-        if not self._suite.slow_prompts and self._at_once(chars):
+        if self._at_once(chars) and not (self._suite.slow_prompts and self._threads):
+            self.counts.inline += 1
             return self._timed(self._prompt, conversation)
         (scores,) = await self._run(lambda: (self._prompt(conversation),), 1, PROMPT_NAMES)
         return scores
@@ -149,19 +150,16 @@ class Runner:
         asked = conversation.last_user
         chars += len(asked.text) if asked else 0
         if self._at_once(chars):
-            if not self._threads:
-                return self._timed(self._replies, conversation, prompt, replies, final)
-            quick = self._timed(self._quickly, conversation, prompt, replies, final)
-            if quick is not None:
-                return quick
+            score = self._quickly if self._threads else self._replies
+            found = self._timed(score, conversation, prompt, replies, final)
+            if found is not None:
+                self.counts.inline += 1
+                return found
         return await self._run(lambda: self._replies(conversation, prompt, replies, final), len(replies), REPLY_NAMES)
 
     def _at_once(self, chars: int) -> bool:
-        """Whether texts of this length are scored on the loop; counted where they are."""
-        if chars > self._inline_chars and self._threads:
-            return False
-        self.counts.inline += 1
-        return True
+        """Whether texts of this length are scored on the loop, where the first tier settles them."""
+        return chars <= self._inline_chars or not self._threads
 
     def _replies(self, conversation: Conversation, prompt: Scores, replies: Sequence[Reply], final: bool) -> tuple[Scores, ...]:
         return tuple([self._reply(conversation, prompt, reply, final) for reply in replies])

@@ -64,7 +64,7 @@ class Trained:
         return self._run(self.manner.name, lambda: self.manner.score_reply(reply).values)
 
     def asked_again(self, conversation: Conversation) -> Said:
-        """Second tier: the same of English user turns, each read whole: their maximum. Nothing where one is not, or too long."""
+        """Second tier: the same of English user turns, read whole: their maximum. Nothing where one is not, or is too long."""
         return self._run("encoder", lambda: self._prompt(conversation))
 
     def distressed_again(self, text: str) -> Said:

@@ -6,11 +6,13 @@ One rule: every exception stands in a table of this file with its reason, and an
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,9 @@ IMPURE = frozenset({
 })  # fmt: skip
 #: The one PURE file that reads shipped files.
 POLICY_LOADERS = frozenset({"policies/loader.py", "policies/library/__init__.py"})
+
+#: Packages that are imported and not declared -> the declared one whose interface they are part of.
+COME_ALONG = {"multidict": "aiohttp", "yarl": "aiohttp", "pydantic_core": "pydantic"}
 
 #: Modules that run what they read: no model, lexicon or policy may ever come from them.
 CODE_LOADERS = frozenset({"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"})
@@ -334,6 +339,23 @@ def test_the_wheel_holds_these_packages_and_no_other() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert tuple(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == PACKAGES
     assert tuple(project["tool"]["mypy"]["packages"]) == PACKAGES
+
+
+def test_what_serving_imports_is_declared() -> None:
+    """A package that only comes along with another may leave with it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[^a-z0-9-]", line, maxsplit=1)[0] for line in project["dependencies"]}
+    modules = {
+        module.split(".")[0]
+        for source in sources()
+        if not source.startswith(("detectors/training/", "evaluation/"))
+        for module, _ in imports_of(tree_of(source))
+    }
+    distributions = packages_distributions()
+    third = {module for module in modules if module not in sys.stdlib_module_names and module not in PACKAGES}
+    names = {module: {name.lower().replace("_", "-") for name in distributions.get(module, [])} for module in third}
+    undeclared = {module for module in third if declared.isdisjoint(names[module])}
+    assert undeclared == COME_ALONG.keys()
 
 
 def test_serving_imports_neither_training_nor_evaluation_nor_litellm() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from detectors.base import Label, Manifest, Metric, Source
+from detectors.base import FeatureSpec, Label, Manifest, Metric, Source
 
 _INTRO = """\
 # Trained detectors
@@ -54,8 +54,8 @@ No pickle, no torch, no network, no GPU: onnxruntime, numpy and `tokenizers`.
 ## When a score is missing
 
 - No user text; media parts (`harm` only); user text beyond the limits that was not read (`harm` only).
-- First tier: a language without measured figures, or below the bar (area under the ROC curve of 0.65 on unseen texts of at least 30 of each
-  class). The language is guessed from script and stop words; when nothing speaks for one, it is unknown, except in turns
+- First tier: a language without measured figures, or below the bar (area under the ROC curve of 0.65 on unseen texts of at
+  least 30 of each class). The language is guessed from script and stop words; when nothing speaks for one, it is unknown, except in turns
   shorter than 40 characters beside a turn whose language is known.
 - Second tier: a text that is not English, user turns of more than 8 runs of 62 tokens together. The first tier's score stands then.
 
@@ -95,22 +95,27 @@ def render(manifests: Mapping[str, Manifest]) -> str:
 
 
 def _model(manifest: Manifest) -> str:
-    limits, features = manifest.limits, manifest.features
     lines = [
         f"## {manifest.file}",
         "",
         f"- revision {manifest.revision}, {manifest.bytes} bytes, sha256 `{manifest.sha256}`",
+        f"- starts from {manifest.base}" if manifest.features is None else f"- features: {_features(manifest.features)}",
+        f"- reads {_reads(manifest)}",
+        "",
     ]
-    if features is None:
-        lines += [f"- starts from {manifest.base}", f"- reads at most {limits.max_tokens} tokens a run"]
-    else:
-        orders = " and ".join(map(str, features.char_orders))
-        again = f", the first {features.opening_words} words again" if features.opening_words else ""
-        lines += [
-            f"- features: version {features.version}, {features.rows} rows, byte n-grams of {orders}, words, word pairs{again}",
-            f"- reads {_windows(manifest) if limits.window_bytes else _limits(manifest)}",
-        ]
-    return "\n".join([*lines, ""]) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def _features(features: FeatureSpec) -> str:
+    orders = " and ".join(map(str, features.char_orders))
+    opening = f", the first {features.opening_words} words again" if features.opening_words else ""
+    return f"version {features.version}, {features.rows} rows, byte n-grams of {orders}, words, word pairs{opening}"
+
+
+def _reads(manifest: Manifest) -> str:
+    if manifest.limits.max_tokens:
+        return f"at most {manifest.limits.max_tokens} tokens a run, the marks around them included"
+    return _windows(manifest) if manifest.limits.window_bytes else _limits(manifest)
 
 
 def _limits(manifest: Manifest) -> str:

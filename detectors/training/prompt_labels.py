@@ -54,8 +54,8 @@ def harm(rows: Rows) -> Corpus:
     train += template_examples(templates.ordinary(), False) + template_examples(templates.asks_code(), False)
     train += template_examples(templates.harmful(), True) + template_examples(templates.harmless(), False)
     held = [prompt_example(row, row.harm, -1) for row in rows_of(rows, HARM_HELD_OUT) if row.harm is not None]
-    held += [prompt_example(row, False, -1) for row in rows_of(rows, (*ORDINARY_HELD_OUT, "moss_sft", "alpaca_eval", "codealpaca"))
-             if row.behaviour != "refusal"]  # fmt: skip
+    answered = rows_of(rows, (*ORDINARY_HELD_OUT, "moss_sft", "alpaca_eval", "codealpaca"))
+    held += [prompt_example(row, False, -1) for row in answered if row.behaviour != "refusal"]
     held += [prompt_example(row, False, -1) for row in rows.get(MISROUTES, ()) if row.behaviour == "refusal"]
     return corpus("harm", train, held)
 
@@ -104,23 +104,41 @@ _ASKED: Mapping[str, tuple[str, ...]] = {
 }
 #: What makes it doubtful whether an ordinary prompt asks for it after all: such prompts are in neither class.
 _DOUBTFUL: Mapping[str, re.Pattern[str]] = {
-    "asks_math": re.compile(r"\d|math|calculat|equation|formula|statistic|solve|prove|average|percent|ratio|physics|how (?:many|much)", re.I),
-    "asks_fiction": re.compile(r"stor(?:y|ies)|poem|write|song|haiku|novel|character|imagine|pretend|role|joke|dialog|scene|lyric|tale|rap|"
-                               r"script|essay|compose|act as|you are|continue|blog|creative", re.I),
-    "asks_extraction": re.compile(r"classif|extract|identify|label|categor|sentiment|one word|yes or no|true or false|choose|select|which of|"
-                                  r"list|name|keyword|json|answer|\bA[).]|option|detect|entit|only", re.I),
-    "asks_check": re.compile(r"check|correct|verify|true|false|mistake|error|proofread|review|edit|fix|grammar|wrong|right|evaluate|critique|"
-                             r"feedback|valid|is it|scam|legit|real", re.I),
-    "asks_tool": re.compile(r"search|look up|book|send|email|weather|run|open|calendar|browse|current|today|latest|now|find|schedule|remind|"
-                            r"play|order|call|download|fetch|latest|price", re.I),
-    "distress": re.compile(r"\bdie\b|kill|suicid|hate|depress|lonely|sad|cry|feel|hurt|alone|anxi|lost|died|death|grief|broke|worthless|tired|"
-                           r"scared|afraid|hopeless|upset|stress", re.I),
-}  # fmt: skip
-_PLAIN = ("oasst_model_eval", "halueval_general", "sycon_false_presup", "coconot", "or_bench_subset", "polyrefuse_harmless", "k_overrefusal",
-          "cyberseceval_frr")  # fmt: skip
+    "asks_math": re.compile(
+        r"\d|math|calculat|equation|formula|statistic|solve|prove|average|percent|ratio|physics|how (?:many|much)",
+        re.I,
+    ),
+    "asks_fiction": re.compile(
+        r"stor(?:y|ies)|poem|write|song|haiku|novel|character|imagine|pretend|role|joke|dialog|scene|lyric|tale|rap|"
+        r"script|essay|compose|act as|you are|continue|blog|creative",
+        re.I,
+    ),
+    "asks_extraction": re.compile(
+        r"classif|extract|identify|label|categor|sentiment|one word|yes or no|true or false|choose|select|which of|"
+        r"list|name|keyword|json|answer|\bA[).]|option|detect|entit|only",
+        re.I,
+    ),
+    "asks_check": re.compile(
+        r"check|correct|verify|true|false|mistake|error|proofread|review|edit|fix|grammar|wrong|right|evaluate|"
+        r"critique|feedback|valid|is it|scam|legit|real",
+        re.I,
+    ),
+    "asks_tool": re.compile(
+        r"search|look up|book|send|email|weather|run|open|calendar|browse|current|today|latest|now|find|schedule|"
+        r"remind|play|order|call|download|fetch|latest|price",
+        re.I,
+    ),
+    "distress": re.compile(
+        r"\bdie\b|kill|suicid|hate|depress|lonely|sad|cry|feel|hurt|alone|anxi|lost|died|death|grief|broke|worthless|"
+        r"tired|scared|afraid|hopeless|upset|stress",
+        re.I,
+    ),
+}
+_PLAIN = ("oasst_model_eval", "halueval_general", "sycon_false_presup", "coconot", "or_bench_subset", "polyrefuse_harmless",
+          "k_overrefusal", "cyberseceval_frr")  # fmt: skip
 #: Beside them, for what stands in none of them.
-_NO_DISTRESS = ("polyrefuse_outputs", "catqa", "gpteacher_toolformer", "math_latex", "universal_ner", "gsm8k_model_solutions", "just_eval",
-                "jbb_artifacts")  # fmt: skip
+_NO_DISTRESS = ("polyrefuse_outputs", "catqa", "gpteacher_toolformer", "math_latex", "universal_ner", "gsm8k_model_solutions",
+                "just_eval", "jbb_artifacts")  # fmt: skip
 
 
 def intent(rows: Rows, label: str) -> Corpus:
@@ -132,8 +150,8 @@ def intent(rows: Rows, label: str) -> Corpus:
     plain = _PLAIN + _NO_DISTRESS if label == "distress" else _PLAIN
     for i, source in enumerate(source for source in plain if source not in asked):
         train += [prompt_example(row, False, i % 3) for row in rows.get(source, ()) if permissive(row) and _plain(row, label)]
-    held = [prompt_example(row, False, -1)
-            for row in rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask", "moss_sft")) if _plain(row, label)]  # fmt: skip
+    measured = rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask", "moss_sft"))
+    held = [prompt_example(row, False, -1) for row in measured if _plain(row, label)]
     return corpus(label, train, held + _measured(rows, label))
 
 
@@ -148,6 +166,5 @@ def _measured(rows: Rows, label: str) -> list[Example]:
         held = [prompt_example(row, True, -1) for row in rows_of(rows, sources)]
         return held + [prompt_example(row, True, -1) for row in rows.get(MISROUTES, ()) if row.behaviour == "analytic"]
     mode = {"asks_fiction": "fiction", "asks_math": "math"}.get(label)
-    held = [row for row in rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask", "just_eval"))
-            if mode and row.behaviour == mode and row.appropriate]  # fmt: skip
-    return [prompt_example(row, True, -1) for row in held]
+    shown = rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask", "just_eval"))
+    return [prompt_example(row, True, -1) for row in shown if mode and row.behaviour == mode and row.appropriate]

@@ -1,6 +1,7 @@
 """Which texts teach and measure the labels of a reply: refusal and its excuses, denial, suspicion, warmth.
 
-One rule: labels by a keyword alone never say that a reply refuses; and every class has its twin on the same prompts where there is one.
+One rule: labels by a keyword alone never say that a reply refuses; and every class has its twin on the same prompts where there
+is one.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _REFUSAL_FOLDS: Mapping[str, int] = {
     "sycon_false_presup": 1, "math_latex": 3, "gsm8k_model_solutions": 0, "empathy_probes": 2, "universal_ner": 1,
     "tora_outputs": 3, "gpteacher_toolformer": 0,
 }  # fmt: skip
+_REFUSAL_HELD_OUT = (
+    "jbb_artifacts", "hevs_overrefusal", "fastchat_fork_refusal_steering", "llm_past_tense", "moss_sft", "safety_tuned_llamas",
+    "alpaca_eval", "flask", "bfcl_irrelevance", "smilechat", "just_eval", *ORDINARY_HELD_OUT, MISROUTES,
+)  # fmt: skip
 
 
 def refusal(rows: Rows) -> Corpus:
@@ -41,9 +46,7 @@ def refusal(rows: Rows) -> Corpus:
                 train.append(reply_example(row, label, fold))
     train += template_examples(templates.refusals(), True) + template_examples(templates.answers(), False)
     held: list[Example] = []
-    for row in rows_of(rows, ("jbb_artifacts", "hevs_overrefusal", "fastchat_fork_refusal_steering", "llm_past_tense", "moss_sft",
-                              "safety_tuned_llamas", "alpaca_eval", "flask", "bfcl_irrelevance", "smilechat", "just_eval",
-                              *ORDINARY_HELD_OUT, MISROUTES)):  # fmt: skip
+    for row in rows_of(rows, _REFUSAL_HELD_OUT):
         if row.response.strip() and row.behaviour != "unknown":
             held.append(reply_example(row, row.behaviour == "refusal", -1))
     return corpus("refusal", train, held)
@@ -116,5 +119,9 @@ def warm(rows: Rows) -> Corpus:
 
 def _ordinary(rows: Rows) -> list[Example]:
     """Ordinary answers, which are neither; one of the two sources is always there when the other is left out."""
-    return [reply_example(row, False, 1 + i) for i, source in enumerate(("oasst_model_eval", "halueval_general"))
-            for row in rows.get(source, ()) if permissive(row) and row.behaviour == "none" and row.response.strip()]  # fmt: skip
+    return [
+        reply_example(row, False, fold)
+        for fold, source in enumerate(("oasst_model_eval", "halueval_general"), 1)
+        for row in rows.get(source, ())
+        if permissive(row) and row.behaviour == "none" and row.response.strip()
+    ]

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pytest
 
 from core.types import MODES, Conversation, Mode, Reply, Scores, Span, Tool, ToolCall, Turn
 from detectors.case import Case, Judged
 from detectors.combine import JUDGES, READS, REQUIRES
+from detectors.late import LateValues
 from detectors.toolcheck import ToolChecker
+from detectors.trained import Trained
+
+
+@dataclass
+class ScriptedTrained:
+    """Models that say what the test says; `asked`: which of them were asked, and how often."""
+
+    first: Mapping[str, float] = field(default_factory=dict)
+    second: Mapping[str, float] = field(default_factory=dict)
+    pair: Mapping[str, float] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def said(self, reply: Reply) -> Mapping[str, float]:
+        self.asked.append("first")
+        return self.first
+
+    def said_again(self, reply: Reply, start: int) -> Mapping[str, float]:
+        self.asked.append("second")
+        return self.second
+
+    def answered(self, prompt: str, reply: Reply, start: int) -> Mapping[str, float]:
+        self.asked.append("pair")
+        return self.pair
 
 
 def judge(
@@ -20,7 +45,7 @@ def judge(
     *triggers: str,
     system: str = "",
     tools: tuple[Tool, ...] = (),
-    model: Callable[[Reply], float | None] | None = None,
+    trained: ScriptedTrained | None = None,
     structured: bool = False,
     missing: frozenset[str] = frozenset(),
     **values: float,
@@ -28,7 +53,9 @@ def judge(
     turns = ((Turn("system", system, 0),) if system else ()) + (Turn("user", question, 1),)
     prompt = Scores(values, tuple(Span(name, 1, 0, 1) for name in triggers), missing)
     answer = Reply(text=reply) if isinstance(reply, str) else reply
-    case = Case(Conversation(turns, tools, structured=structured), prompt, answer, ToolChecker(), True, model)
+    case = Case(
+        Conversation(turns, tools, structured=structured), prompt, answer, ToolChecker(), True, cast("Trained | None", trained)
+    )
     return JUDGES[mode](case)
 
 
@@ -78,17 +105,62 @@ def test_licensed_refusals_are_clear(question: str, answer: str, system: str) ->
     assert judge("refusal", question, answer, system=system, harm=0.01).score < 0.4
 
 
-def test_the_trained_score_adds_to_the_phrases_and_is_not_asked_without_need() -> None:
-    asked = []
+STYLED = "That topic is not one for me, and I won't go there."
 
-    def model(reply: Reply) -> float:
-        asked.append(reply.text)
-        return 0.98
 
-    assert judge("refusal", "Hi", "That topic is not one for me.", harm=0.0, model=model).score >= 0.7
-    assert judge("refusal", "Hi", "Bridges carry loads by arches.", harm=0.0, model=model).score < 0.1
-    assert judge("refusal", "Hi", NO, harm=0.0, model=model).score >= 0.7
-    assert asked == ["That topic is not one for me."]
+def test_words_that_are_certain_stand_and_an_ordinary_answer_asks_the_first_only() -> None:
+    sure = ScriptedTrained({"refusal.present": 0.0})
+    assert judge("refusal", "Hi", NO, harm=0.0, trained=sure).present == judge("refusal", "Hi", NO, harm=0.0).present > 0.9
+    plain = ScriptedTrained({"refusal.present": 0.01})
+    assert judge("refusal", "Hi", "Bridges carry loads by arches.", harm=0.0, trained=plain).present == 0.0
+    assert plain.asked == ["first"]
+
+
+def test_where_the_first_tier_doubts_the_second_decides() -> None:
+    said = {"refusal.present": 0.6}
+    for again, low, high in ((0.99, 0.6, 1.0), (0.01, 0.0, 0.3)):
+        trained = ScriptedTrained(said, {"refusal": again, "excused": 0.0})
+        judged = judge("refusal", "Hi", STYLED, harm=0.0, trained=trained)
+        assert low <= judged.present <= high, again
+        assert trained.asked == ["first", "second"]
+
+
+def test_an_excuse_that_the_models_see_takes_from_a_refusal() -> None:
+    scores = [
+        judge("refusal", "Hi", NO, harm=0.0, trained=ScriptedTrained({"refusal.excused": excused})).score
+        for excused in (0.0, 0.49, 0.6, 0.99)
+    ]
+    assert scores[0] == scores[1] > scores[2] > scores[3]
+
+
+def test_the_second_tier_has_the_last_word_on_an_excuse() -> None:
+    first = {"refusal.excused": 0.99}
+    kept = judge("refusal", "Hi", NO, harm=0.0, trained=ScriptedTrained(first, {"refusal": 0.99, "excused": 0.01}))
+    taken = judge("refusal", "Hi", NO, harm=0.0, trained=ScriptedTrained(first))
+    assert kept.score >= 0.7 > taken.score
+
+
+@pytest.mark.parametrize(("again", "low", "high"), [(0.99, 0.0, 0.1), (0.5, 0.8, 1.0), (0.01, 0.8, 1.0)])
+def test_the_second_tier_licenses_code_where_it_is_certain(again: float, low: float, high: float) -> None:
+    """A Case over late values, as a request makes them."""
+    asked: list[str] = []
+
+    def second() -> Mapping[str, float]:
+        asked.append("prompt")
+        return {"asks_code": again}
+
+    prompt = Scores(LateValues({"asks_code": 0.2}, (), second))
+    case = Case(
+        Conversation((Turn("user", "Peace, as a class.", 0),)),
+        prompt,
+        Reply(text=CODE),
+        ToolChecker(),
+        True,
+        cast("Trained", ScriptedTrained()),
+    )
+    score = JUDGES["code"](case).score / 0.94
+    assert low <= score <= high
+    assert asked == ["prompt"]
 
 
 CODE = "```python\nimport math\n\ndef area(r):\n    return math.pi * r * r\n```\n"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from time import thread_time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,9 +15,11 @@ from hypothesis import strategies as st
 
 from core.types import Conversation, Reply, Scores, Tool, ToolCall, Turn
 from detectors.base import Detector, Sample
+from detectors.encoder import KINDS
 from detectors.onnx import PromptModel, ReplyModel
 from detectors.runner import PROMPT_NAMES, REPLY_NAMES
 from detectors.suite import Suite
+from detectors.trained import Trained
 
 
 class SuiteDetector:
@@ -32,6 +37,10 @@ class SuiteDetector:
     def score(self, batch: Sequence[Sample]) -> list[Scores]:
         return [self._one(sample) for sample in batch]
 
+    @property
+    def failures(self) -> Counter[str]:
+        return self._suite.failures
+
     def _one(self, sample: Sample) -> Scores:
         prompt = sample.prompt or self._suite.score_prompt(sample.conversation)
         if sample.reply is None:
@@ -39,8 +48,39 @@ class SuiteDetector:
         return self._suite.score_reply(sample.conversation, prompt, sample.reply, final=sample.final)
 
 
+class EncoderDetector:
+    """The second tier seen as one detector: what it says of a prompt whose turns are all English, and of a pair."""
+
+    name = "encoder"
+    provides = frozenset(KINDS)
+
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+        self._trained = Trained(self.failures.append)
+
+    def warm(self) -> None:
+        self._trained.encoder.warm()
+
+    def score(self, batch: Sequence[Sample]) -> list[Scores]:
+        return [self._one(sample) for sample in batch]
+
+    def _one(self, sample: Sample) -> Scores:
+        conversation, reply, trained = sample.conversation, sample.reply, self._trained
+        if reply is None:
+            return Scores(trained.asked_again(conversation))
+        user = conversation.last_user
+        pair = trained.answered(user.text if user is not None else "", reply, 0)
+        return Scores({**trained.said_again(reply, 0), **pair})
+
+
 #: Every detector of the package; a new one is added here and needs no test of its own for this contract.
-DETECTORS: dict[str, Callable[[], Detector]] = {"prompt_model": PromptModel, "reply_model": ReplyModel, "suite": SuiteDetector}
+DETECTORS: dict[str, Callable[[], Detector]] = {
+    "prompt_model": PromptModel,
+    "distress_model": lambda: PromptModel("distress"),
+    "reply_model": ReplyModel,
+    "encoder": EncoderDetector,
+    "suite": SuiteDetector,
+}
 every_detector = pytest.mark.parametrize("name", sorted(DETECTORS))
 
 
@@ -107,6 +147,7 @@ def test_any_text_gives_probabilities_and_known_names(name: str, sample: Sample)
     assert not set(scores.values) & scores.missing
     assert all(0.0 <= value <= 1.0 for value in scores.values.values())
     assert scores.scanned >= 0
+    assert not getattr(detector, "failures", None)
 
 
 @every_detector
@@ -157,3 +198,53 @@ def test_a_huge_text_is_scored(name: str, unit: str) -> None:
     for sample in (Sample(ask(text)), Sample(ask("Why?"), Reply(text=text))):
         (scores,) = made(name).score([sample])
         assert set(scores.values) | scores.missing <= made(name).provides
+
+
+#: Characters of a short and of a long text; all caps of the detectors lie below the first, or the work is linear.
+SHORT, LONG = 50_000, 400_000
+
+
+def seconds(detector: Detector, sample: Sample) -> float:
+    """CPU time of this thread alone, the best of three: other work on the machine does not count."""
+    times = []
+    for _ in range(3):
+        began = thread_time()
+        detector.score([sample])
+        times.append(thread_time() - began)
+    return min(times)
+
+
+def sized(unit: str, length: int) -> tuple[Sample, Sample]:
+    text = (unit * (length // len(unit) + 1))[:length]
+    return Sample(ask(text)), Sample(ask("Why is the sky blue?"), Reply(text=text))
+
+
+@every_detector
+@pytest.mark.parametrize("unit", ["The town lies by the river. ", "I can't help, 1+1=2. ", "```a\n", "不好", "("])
+def test_time_grows_no_faster_than_the_text(name: str, unit: str) -> None:
+    """Eight times the text may take sixteen times the time; something quadratic would take sixty-four."""
+    for short, long in zip(sized(unit, SHORT), sized(unit, LONG), strict=True):
+        assert seconds(made(name), long) <= 2 * LONG / SHORT * max(seconds(made(name), short), 0.003)
+
+
+@every_detector
+def test_memory_stays_flat_over_many_calls(name: str) -> None:
+    """Nothing is kept of a text: neither in a cache nor in a table that grows."""
+    detector = made(name)
+
+    def score(numbers: range) -> None:
+        for i in numbers:
+            question, answer = f"What is the town {i} by the river {i * 7919}?", f"The town {i} has {i * 31} people. " * 20
+            detector.score([Sample(ask(question)), Sample(ask(question), Reply(text=answer))])
+
+    score(range(20))  # what is filled once, is filled now
+    tracemalloc.start()
+    try:
+        score(range(20, 40))
+        before, _ = tracemalloc.get_traced_memory()
+        score(range(40, 140))
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # a hundred texts of 600 characters hold 60 kB
+    assert after - before < 30_000

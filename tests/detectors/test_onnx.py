@@ -16,9 +16,11 @@ from onnx import numpy_helper
 from core.types import Conversation, Reply, Turn
 from detectors.base import ModelError, Sample
 from detectors.features import cut, fold, hash_features
+from detectors.languages import guess_language
 from detectors.onnx import MODELS, Classifier, PromptModel, ReplyModel
+from detectors.runner import PROMPT_NAMES
 
-PROMPT, REPLY = PromptModel(), ReplyModel()
+PROMPT, DISTRESS, REPLY = PromptModel(), PromptModel("distress"), ReplyModel()
 ENGLISH = "Tell me about the history of the town and what people do there in the summer."
 
 
@@ -141,13 +143,43 @@ def test_only_head_and_tail_of_a_reply_are_read() -> None:
 
 
 def test_the_refusal_of_the_api_is_certain_and_an_empty_reply_is_none() -> None:
-    assert REPLY.score_reply(Reply(refusal="No.")).values == {"refusal.present": 1.0}
-    assert REPLY.score_reply(Reply(text=" \n")).values == {"refusal.present": 0.0}
+    nothing = dict.fromkeys(REPLY.provides, 0.0)
+    assert REPLY.score_reply(Reply(refusal="No.")).values == {**nothing, "refusal.present": 1.0}
+    assert REPLY.score_reply(Reply(text=" \n")).values == nothing
 
 
 def test_a_reply_in_an_unmeasured_language_is_missing() -> None:
     scores = REPLY.score_reply(Reply(text="Δυστυχώς δεν μπορώ να σας βοηθήσω με αυτό το αίτημα."))
-    assert scores.missing == {"refusal.present"}
+    assert (scores.values, scores.missing) == ({}, REPLY.provides)
+
+
+def test_the_labels_are_what_the_judges_read() -> None:
+    assert PROMPT.provides == PROMPT_NAMES - {"distress"}
+    assert DISTRESS.provides == {"distress"}
+    assert REPLY.provides == {
+        "refusal.present", "refusal.excused", "rebuttal.denial", "rebuttal.suspicion", "analytic.warm",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", [ENGLISH, "¿Cómo puedo cocinar las lentejas para la familia?", "怎么写一个函数？", "Кто построил этот мост?"]
+)
+def test_every_label_answers_in_its_own_languages_alone(text: str) -> None:
+    language = guess_language(text)
+    assert language
+    for model, scores in (
+        (PROMPT, PROMPT.score_prompt(ask(text))),
+        (DISTRESS, DISTRESS.score_prompt(ask(text))),
+        (REPLY, REPLY.score_reply(Reply(text=text))),
+    ):
+        known = {label.provides for label in model.manifest.labels if language in label.languages}
+        assert scores.values.keys() == known
+        assert scores.missing == model.provides - known
+
+
+def test_distress_is_told_from_an_ordinary_request() -> None:
+    sad = DISTRESS.score_prompt(ask("I feel worthless and I don't want to live any more. Nobody would miss me."))
+    assert sad.values["distress"] > 0.6 > 0.3 > DISTRESS.score_prompt(ask(ENGLISH)).values["distress"]
 
 
 def test_each_model_leaves_alone_what_it_does_not_judge() -> None:

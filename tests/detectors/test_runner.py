@@ -23,9 +23,13 @@ def ask(text: str) -> Conversation:
 
 @dataclass
 class ScriptedSuite:
-    """A suite whose scoring does what the test says, and remembers in which thread it ran."""
+    """A suite whose scoring does what the test says, and remembers in which thread it ran.
+
+    A reply that says "doubt" takes the second tier; `slow_prompts`: all prompts do. `quick`: replies looked at quickly."""
 
     act: Callable[[str], None] = lambda text: None
+    slow_prompts: bool = False
+    quick: list[str] = field(default_factory=list)
     threads: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     warmed: int = 0
@@ -38,6 +42,12 @@ class ScriptedSuite:
 
     def score_reply(self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True) -> Scores:
         return self._score(reply.text, "refusal" if final else "refusal.present")
+
+    def score_quickly(self, conversation: Conversation, prompt: Scores, reply: Reply, *, final: bool = True) -> Scores | None:
+        self.quick.append(threading.current_thread().name)
+        if "doubt" in reply.text:
+            return None
+        return self.score_reply(conversation, prompt, reply, final=final)
 
     def _score(self, text: str, name: str) -> Scores:
         self.threads.append(threading.current_thread().name)
@@ -102,11 +112,77 @@ async def test_a_prefix_is_scored_as_one() -> None:
     assert scores.values == {"refusal.present": 0.25}
 
 
-async def test_no_threads_means_everything_inline() -> None:
+@pytest.mark.parametrize("slow_prompts", [False, True])
+@pytest.mark.parametrize("text", ["short", "doubt", LONG])
+async def test_no_threads_means_everything_inline(text: str, slow_prompts: bool) -> None:
+    suite = ScriptedSuite(slow_prompts=slow_prompts)
+    async with running(suite, threads=0, deadline_ms=50) as runner:
+        assert (await runner.score_prompt(ask(text))).scanned == len(text)
+        (scores,) = await runner.score_replies(ask("q"), Scores(), [Reply(text=text)], final=True)
+        assert scores.values == {"refusal": 0.25}
+        assert (runner.counts.inline, runner.counts.threaded) == (2, 0)
+    assert suite.threads == [threading.current_thread().name] * 2
+    assert suite.quick == []
+
+
+async def test_a_reply_that_the_first_tier_cannot_settle_goes_to_a_worker() -> None:
     suite = ScriptedSuite()
-    async with running(suite, threads=0) as runner:
-        assert (await runner.score_prompt(ask(LONG))).scanned == len(LONG)
-    assert suite.threads == [threading.current_thread().name]
+    here = threading.current_thread().name
+    async with running(suite) as runner:
+        (clear,) = await runner.score_replies(ask("q"), Scores(), [Reply(text="clear")], final=True)
+        assert (suite.quick, suite.threads) == ([here], [here])
+        assert (runner.counts.inline, runner.counts.threaded) == (1, 0)
+        (doubted,) = await runner.score_replies(ask("q"), Scores(), [Reply(text="doubt")], final=True)
+        assert (suite.quick, suite.threads) == ([here, here], [here, "detectors-0"])
+        assert (runner.counts.inline, runner.counts.threaded) == (1, 1)
+    assert clear.values == doubted.values == {"refusal": 0.25}
+
+
+async def test_one_reply_in_doubt_takes_all_of_its_call_along() -> None:
+    suite = ScriptedSuite()
+    replies = [Reply(i, text) for i, text in enumerate(["clear", "doubt", "never looked at quickly"])]
+    async with running(suite) as runner:
+        scores = await runner.score_replies(ask("q"), Scores(), replies, final=True)
+    assert [one.scanned for one in scores] == [len(reply.text) for reply in replies]
+    assert len(suite.quick) == 2
+    assert suite.threads[-3:] == ["detectors-0"] * 3
+
+
+async def test_a_long_reply_is_not_tried_on_the_loop() -> None:
+    suite = ScriptedSuite()
+    async with running(suite) as runner:
+        await runner.score_replies(ask("q"), Scores(), [Reply(text=LONG)], final=True)
+        await runner.score_replies(ask(LONG), Scores(), [Reply(text="short")], final=True)
+        await runner.score_replies(ask("q"), Scores(), [Reply(text="short", reasoning=LONG)], final=True)
+    assert suite.quick == []
+    assert suite.threads == ["detectors-0"] * 3
+
+
+async def test_slow_prompts_have_no_place_on_the_loop() -> None:
+    suite = ScriptedSuite(slow_prompts=True)
+    async with running(suite) as runner:
+        assert (await runner.score_prompt(ask("short"))).values == {"harm": 0.25}
+        assert (runner.counts.inline, runner.counts.threaded) == (0, 1)
+    assert suite.threads == ["detectors-0"]
+
+
+@pytest.mark.parametrize("text", ["clear boom", "doubt boom", LONG + "boom"])
+async def test_a_crash_on_a_reply_is_counted_once_wherever_it_happens(text: str) -> None:
+    def crash(said: str) -> None:
+        if "boom" in said:
+            raise RuntimeError
+
+    async with running(ScriptedSuite(crash)) as runner:
+        scores = await runner.score_replies(ask("q"), Scores(), [Reply(text=text), Reply(1, "clear")], final=True)
+        assert [one.missing == REPLY_NAMES for one in scores] == [True, False]
+        assert runner.counts.crashed == 1
+
+
+async def test_what_is_in_doubt_when_nothing_runs_is_shed() -> None:
+    runner = Runner(ScriptedSuite())
+    (scores,) = await runner.score_replies(ask("q"), Scores(), [Reply(text="doubt")], final=True)
+    assert scores.missing == REPLY_NAMES
+    assert runner.counts.shed == 1
 
 
 @pytest.mark.parametrize("text", ["short", LONG])

@@ -68,7 +68,7 @@ def test_the_seed_failures_are_misrouted(suite: Suite, question: str, reply: str
 
 
 def test_a_refusal_follows_harm(suite: Suite) -> None:
-    no = Reply(text="I cannot answer that.")
+    no = Reply(text="I'm sorry, but I can't help with that.")
     conversation = ask("Tell me about the iPhone 13 specs.")
     for harm, low, high in ((0.01, 0.7, 1.0), (0.95, 0.0, 0.4)):
         prompt = suite.score_prompt(conversation)
@@ -130,16 +130,21 @@ def test_a_crash_of_one_detector_leaves_the_others(monkeypatch: pytest.MonkeyPat
     made = Suite()
     conversation = ask("Is 5+8=13?")
     prompt = made.score_prompt(conversation)
-    monkeypatch.setitem(detectors.combine.JUDGES, "code", crash)
-    scores = made.score_reply(conversation, prompt, Reply(text="No, it is wrong."))
+    with monkeypatch.context() as judges:
+        judges.setitem(detectors.combine.JUDGES, "code", crash)
+        scores = made.score_reply(conversation, prompt, Reply(text="No, it is wrong."))
     assert scores.missing == {"code", "code.present"}
     assert scores.values["rebuttal"] >= 0.7
     monkeypatch.setattr(detectors.suite, "score_distress", crash)
     blind = made.score_prompt(conversation)
-    assert {"asks_math", "distress"} <= blind.missing
-    assert {"math", "analytic"} <= made.score_reply(conversation, blind, Reply(text="x")).missing
+    scores = made.score_reply(conversation, blind, Reply(text="x" * 40))
+    assert "analytic" in scores.missing
+    assert "math" in scores.values
+    assert "distress" not in blind.values
     monkeypatch.setattr(detectors.suite, "scan_prompt", crash)
-    assert made.score_prompt(conversation).spans == ()
+    unread = made.score_prompt(conversation)
+    assert (unread.values, unread.spans, unread.missing) == ({}, (), PROMPT_SCORES)
+    assert {"math", "analytic"} <= made.score_reply(conversation, unread, Reply(text="x")).missing
     assert made.failures == {"code": 1, "intents": 1, "scan": 1}
 
 

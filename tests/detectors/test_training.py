@@ -12,29 +12,19 @@ import pytest
 from detectors.base import FeatureSpec, load_manifest
 from detectors.features import VERSION, fold, hash_features
 from detectors.onnx import MODELS
-from detectors.training import examples, templates
+from detectors.training import templates
 from detectors.training.__main__ import main
 from detectors.training.card import render
-from detectors.training.data import DigestError, Row, prompt_key, read_row, user_turns
-from detectors.training.examples import OWN_FOLD, Corpus, Example
+from detectors.training.data import DigestError, prompt_key, user_turns
+from detectors.training.examples import Corpus, Example
 from detectors.training.export import graph
 from detectors.training.fit import balance, fit, shortened
 from detectors.training.measure import threshold
 
 CARD = Path(__file__).parents[2] / "docs" / "detectors.md"
+#: The models of the card, in its order.
+NAMES = ("prompt", "distress", "response", "encoder")
 SPEC = FeatureSpec(version=VERSION, rows=2**12, char_orders=(4, 6), opening_words=4)
-
-
-def row(source: str, **changes: object) -> Row:
-    raw = {
-        "id": "x:1",
-        "source": source,
-        "license": "MIT",
-        "license_class": "permissive",
-        "prompt": "a made-up prompt",
-        "lang": "en",
-    }
-    return read_row({**raw, **changes})
 
 
 def small_corpus() -> Corpus:
@@ -68,42 +58,6 @@ def test_markers_and_tool_offers_never_reach_a_model(prompt: str, turns: tuple[s
 
 def test_prompts_that_differ_in_case_and_spacing_are_one() -> None:
     assert prompt_key("Is it  TRUE?") == prompt_key("is it true")
-
-
-def test_only_permissive_rows_train() -> None:
-    kinds = ("permissive", "permissive-check", "nc", "ambiguous", "unlicensed", "")
-    said: dict[str, object] = {"behaviour": "code", "appropriate": True, "prompt_harm": False, "label_origin": "human"}
-    sources = ("oasst_model_eval", "coconot", "gpteacher_codegen", "cyberseceval_frr", "refusal_direction", "just_eval")
-    rows: dict[str, list[Row]] = {
-        source: [
-            row(source, license_class=kind, prompt=f"{source} {kind}.", response=f"{source} {kind}.", **said) for kind in kinds
-        ]
-        for source in sources
-    }
-    for make in (examples.harm, examples.asks_code, examples.refusal):
-        texts = {example.text for example in make(rows).train if example.fold != OWN_FOLD}
-        assert texts
-        assert all(text.endswith(" permissive.") for text in texts)
-
-
-def test_a_prompt_of_a_held_out_source_trains_nothing() -> None:
-    rows = {
-        "coconot": [
-            row("coconot", prompt="How do I do it?", prompt_harm=False),
-            row("coconot", prompt="Other?", prompt_harm=False),
-        ],
-        "multijail": [row("multijail", prompt="how do i DO it", prompt_harm=True)],
-    }
-    corpus = examples.harm(rows)
-    assert [e.text for e in corpus.train if e.source == "coconot"] == ["Other?"]
-    assert [e.text for e in corpus.held_out] == ["how do i DO it"]
-
-
-def test_keyword_labels_of_refusal_teach_neither_class() -> None:
-    kinds = {"heuristic": [], "judge": ["No, sorry."]}
-    for origin, expected in kinds.items():
-        rows = {"coconot": [row("coconot", response="No, sorry.", behaviour="refusal", label_origin=origin)]}
-        assert [e.text for e in examples.refusal(rows).train if e.source == "coconot"] == expected
 
 
 def test_classes_weigh_the_same_within_every_language() -> None:
@@ -153,8 +107,19 @@ def test_a_threshold_holds_the_rate_it_was_picked_for() -> None:
 
 
 def test_the_card_is_what_the_manifests_say() -> None:
-    manifests = {name: load_manifest(MODELS / f"{name}.json") for name in ("prompt", "response")}
+    manifests = {name: load_manifest(MODELS / f"{name}.json") for name in NAMES}
     assert CARD.read_text(encoding="utf-8") == render(manifests)
+
+
+def test_the_card_speaks_of_every_model_and_label() -> None:
+    manifests = {name: load_manifest(MODELS / f"{name}.json") for name in NAMES}
+    card = render(manifests)
+    for manifest in manifests.values():
+        assert f"## {manifest.file}\n" in card
+        assert all(f"## {label.provides}\n" in card for label in manifest.labels)
+    assert f"- starts from {manifests['encoder'].base}\n- reads at most 64 tokens" in card
+    assert "byte n-grams of 4 and 6, words, word pairs, the first 16 words again\n- reads the first 600 and the last" in card
+    assert "- reads user turns from the newest on in windows of 1500 bytes, at most 12 windows" in card
 
 
 def test_other_data_than_the_recipe_was_made_for_is_refused(tmp_path: Path) -> None:
