@@ -20,7 +20,7 @@ from evaluation.figures import CERTAIN, FLAGGED, MAJORITY, PREVALENCES, Figures,
 from evaluation.judge import Judged, Problem
 from evaluation.measures import Rate
 from evaluation.plots import draw
-from evaluation.rows import files_of
+from detectors.rows import files_of
 from evaluation.run import Run, choose, judge_all
 from evaluation.table import ANY, make_table
 from evaluation.worst import Worst, worst_errors

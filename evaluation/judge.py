@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from core.types import MODES, Level
 from evaluation.baselines import BASELINES
-from evaluation.rows import BadRow, Label, Line, exchange_of, read_row
+from detectors.rows import BadRow, Label, Line, exchange_of, read_row
 from proxy.check import Exchanged, read_exchange
 from proxy.errors import GuardError
 from proxy.scan import BATCH, in_processes, warm_checker

@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from evaluation.figures import APPROPRIATE, CERTAIN, FLAGGED, ConfusionRow, Figures, Group
 from evaluation.measures import Bin, Rate, roc
-from evaluation.rows import NONE
+from detectors.rows import NONE
 from evaluation.table import ANY, Table
 
 _STYLE: Final[Any] = {

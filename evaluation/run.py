@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluation.judge import Judged, Problem, judge
-from evaluation.rows import UNKNOWN, BadRow, Line, digest_of, lines_of, read_row
+from detectors.rows import UNKNOWN, BadRow, Line, digest_of, lines_of, read_row
 
 
 @dataclass(slots=True)

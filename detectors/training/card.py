@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from detectors.base import Label, Manifest, Metric, Source
+from detectors.training.user import PREFIX
 
 _INTRO = """\
 # Trained detectors
@@ -46,6 +47,19 @@ The score is calibrated for evenly frequent classes. It is not the probability a
   shorter than 40 characters beside a turn whose language is known.
 
 """
+_OWN_ROWS = """\
+# Trained detectors, with own rows
+
+This page is the model card of models made by `python -m detectors.training --rows ...`, written from the manifests beside them.
+They are not the shipped models: they learned from own rows, too.
+
+- Own rows: {sources}. What they taught, and how many texts, stands under "Data sources"; their rates stand under their names.
+- The rates of own rows are of models that had not seen the prompt, but other rows of the same file: they are optimistic about
+  anything that is not like that file. Measure on rows that trained nothing, with `chunkguard eval --models`.
+- Where the exchange files were not given, thresholds were picked on all unseen negatives instead of ordinary traffic, no source
+  was held out, and shares of held-out, look-alike and ordinary texts are 0 of 0.
+
+"""
 _METHOD = """\
 ## How they were measured
 
@@ -67,8 +81,13 @@ _METHOD = """\
 
 
 def render(manifests: Mapping[str, Manifest]) -> str:
-    """The whole card as markdown."""
+    """The whole card as markdown. Models that learned from a user's own rows say so first."""
     parts = [_INTRO]
+    own = sorted(
+        {source.name for manifest in manifests.values() for source in manifest.sources if source.name.startswith(PREFIX)}
+    )
+    if own:
+        parts = [_OWN_ROWS.format(sources=", ".join(f"`{name}`" for name in own)), _INTRO[_INTRO.index("## How they work") :]]
     parts += [_model(manifest) for manifest in manifests.values()]
     parts.append(_METHOD)
     parts += [_label_tables(manifest, label) for manifest in manifests.values() for label in manifest.labels]
@@ -77,18 +96,28 @@ def render(manifests: Mapping[str, Manifest]) -> str:
 
 
 def _model(manifest: Manifest) -> str:
-    limits, features = manifest.limits, manifest.features
-    orders = " and ".join(map(str, features.char_orders))
     lines = [
         f"## {manifest.file}",
         "",
         f"- revision {manifest.revision}, {manifest.bytes} bytes, sha256 `{manifest.sha256}`",
-        f"- features: version {features.version}, {features.rows} rows, byte n-grams of {orders}, words, word pairs"
-        + (f", the first {features.opening_words} words again" if features.opening_words else ""),
-        f"- reads {_limits(manifest)}" if limits.window_bytes == 0 else f"- reads {_windows(manifest)}",
+        *_reading(manifest),
+        *([f"- started from {manifest.base}"] if manifest.base else []),
         "",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _reading(manifest: Manifest) -> list[str]:
+    """How the model sees a text, and how much of it."""
+    features = manifest.features
+    if features is None:
+        return [f"- reads at most {manifest.limits.max_tokens} tokens a run"]
+    orders = " and ".join(map(str, features.char_orders))
+    return [
+        f"- features: version {features.version}, {features.rows} rows, byte n-grams of {orders}, words, word pairs"
+        + (f", the first {features.opening_words} words again" if features.opening_words else ""),
+        f"- reads {_limits(manifest)}" if manifest.limits.window_bytes == 0 else f"- reads {_windows(manifest)}",
+    ]
 
 
 def _limits(manifest: Manifest) -> str:

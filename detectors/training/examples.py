@@ -1,6 +1,7 @@
 """Labelled texts for training: what an example is, how rows and own texts become examples, and how they are split.
 
-One rule: only permissive rows train; everything else may only be measured, and a prompt that is measured trains nothing.
+One rule: only permissive rows train, and a user's own; everything else may only be measured, and a prompt that is measured
+trains nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from detectors.training import templates
+from detectors.training import templates, user
 from detectors.training.data import Row, prompt_key
 from detectors.training.own import Own
 
@@ -87,7 +88,17 @@ def own_examples(texts: Iterable[Own], label: str) -> list[Example]:
         if label in own.teaches:
             key = prompt_key(own.prompt or own.text)
             result.append(
-                Example(own.text, own.teaches[label], f"own_{own.topic}", own.lang, _fold(key, -1), "own", key, own.prompt, OWN_WEIGHT)
+                Example(
+                    own.text,
+                    own.teaches[label],
+                    f"own_{own.topic}",
+                    own.lang,
+                    _fold(key, -1),
+                    "own",
+                    key,
+                    own.prompt,
+                    OWN_WEIGHT,
+                )
             )
     return result
 
@@ -96,8 +107,17 @@ def template_examples(texts: templates.Texts, positive: bool) -> list[Example]:
     return [Example(text, positive, "own_templates", lang, OWN_FOLD, "own", prompt_key(text)) for lang, text in texts]
 
 
-def corpus(label: str, train: list[Example], held: list[Example]) -> Corpus:
-    """Distinct texts; a prompt that stands in a held-out source trains nothing."""
+def user_examples(rows: Rows, label: str) -> tuple[list[Example], list[Example]]:
+    """What the user's rows say of a label, left out by prompt: those that train, and those whose licence class forbids it."""
+    made = reply_example if label in user.REPLY_LABELS else prompt_example
+    found = [(permissive(row), made(row, says, -1)) for row, says in user.taught(rows, label)]
+    return [example for trains, example in found if trains], [example for trains, example in found if not trains]
+
+
+def corpus(label: str, train: list[Example], held: list[Example], rows: Rows) -> Corpus:
+    """Distinct texts, those of the user's rows beside the given ones; a prompt that stands in a held-out source trains nothing."""
+    own_train, own_held = user_examples(rows, label)
+    train, held = train + own_train, held + own_held
     held = [example for example in _distinct(held) if example.key]
     keys = {example.key for example in held}
     kept = [example for example in _distinct(train) if example.key and example.key not in keys]

@@ -80,8 +80,8 @@ def curve(
 def passed(name: str, at: float, fitted: Fitted) -> list[Metric]:
     """Share of the texts of held-out sources that stay below `at`, by class and language: what a gate at `at` lets through."""
     groups: dict[tuple[str, bool], list[bool]] = defaultdict(list)
-    held = len(fitted.corpus.held_out)
-    for example, score in zip(fitted.corpus.held_out, fitted.scores[-held:], strict=True):
+    first = len(fitted.scores) - len(fitted.corpus.held_out)
+    for example, score in zip(fitted.corpus.held_out, fitted.scores[first:], strict=True):
         groups[(example.lang, example.positive)].append(bool(1 / (1 + np.exp(-score)) < at))
     result = []
     for (lang, positive), found in sorted(groups.items()):
