@@ -1,4 +1,4 @@
-"""Labelled exchanges: the lines of JSONL files, and what a line says of its answer. `chunkguard eval` and the training read them.
+"""Labelled exchanges, for `chunkguard eval` and the training: the lines of JSONL files, and what a line says of its answer.
 
 One rule: a line that cannot be read is named with file and number, and never stops the others.
 """

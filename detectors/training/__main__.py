@@ -1,4 +1,4 @@
-"""`python -m detectors.training`: rebuilds the shipped models from `--data`, or makes own ones that learn from `--rows`, too."""
+"""`python -m detectors.training`: rebuilds the shipped models from `--data`, or makes own ones that learn from `--rows`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LABELS = tuple(label for recipe in RECIPES.values() for label in recipe.labels)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and build. Returns the exit status: 0, or 2 where the rows cannot be read; then nothing is written."""
+    """Parse the command line and build. Returns the exit status: 0, or 2 with nothing written where rows cannot be read."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if reason := _refused(options):

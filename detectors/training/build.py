@@ -101,7 +101,8 @@ def _ordinary(one: Fitted) -> Floats:
     """Scores of ordinary unseen traffic; of all unseen negatives, where no such source was read."""
     ordinary = np.array([e.source in ORDINARY and not e.positive for e in one.unseen])
     negative = np.array([not e.positive for e in one.unseen])
-    return one.scores[ordinary if ordinary.any() else negative]
+    chosen: Floats = one.scores[ordinary if ordinary.any() else negative]
+    return chosen
 
 
 def _sources(fitted: dict[str, Fitted]) -> tuple[Source, ...]:

@@ -115,7 +115,7 @@ def user_examples(rows: Rows, label: str) -> tuple[list[Example], list[Example]]
 
 
 def corpus(label: str, train: list[Example], held: list[Example], rows: Rows) -> Corpus:
-    """Distinct texts, those of the user's rows beside the given ones; a prompt that stands in a held-out source trains nothing."""
+    """Distinct texts, the given ones and those of the user's rows; a prompt that stands in a held-out source trains nothing."""
     own_train, own_held = user_examples(rows, label)
     train, held = train + own_train, held + own_held
     held = [example for example in _distinct(held) if example.key]
