@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from core.types import MODES
 from evaluation.judge import LEVELS, Judged, judge
-from evaluation.rows import Line, files_of, lines_of, read_row
+from detectors.rows import Line, files_of, lines_of, read_row
 
 WORDS = {level: word for word, level in LEVELS.items()}
 

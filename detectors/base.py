@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.types import Conversation, Reply, Scores
 
@@ -166,8 +166,9 @@ def load_manifest(path: Path) -> Manifest:
     """Read a manifest. Raises OSError, or ModelError naming the file and what is wrong."""
     try:
         return Manifest.model_validate_json(path.read_bytes())
-    except ValueError as error:
-        raise ModelError(f"{path}: {error}") from error
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, item['loc']))} {item['msg']}".strip() for item in error.errors(include_url=False)]
+        raise ModelError(f"{path}: is no manifest: {'; '.join(wrong)}") from error
 
 
 def read_model(manifest: Manifest, folder: Path) -> bytes:

@@ -34,7 +34,8 @@ class Classifier:
         self.manifest: Manifest = load_manifest(folder / f"{name}.json")
         features = self.manifest.features
         if features is None or features.version != VERSION:
-            raise ModelError(f"{name}: made for feature version {features and features.version}, this is {VERSION}")
+            made = f"made for feature version {features.version}" if features is not None else "made of tokens"
+            raise ModelError(f"{folder / name}.json: {made}, feature version {VERSION} is needed")
         self._features = features
         self.labels = tuple(label.name for label in self.manifest.labels)
         self._data = read_model(self.manifest, folder)
@@ -42,8 +43,10 @@ class Classifier:
         self._lock = threading.Lock()
 
     def warm(self) -> None:
-        """Build the session and run it once."""
-        self.probabilities(b"warm")
+        """Build the session and run it once. Raises ModelError where its outputs are not those of the manifest."""
+        found = len(self.probabilities(b"warm"))
+        if found != len(self.labels):
+            raise ModelError(f"{self.manifest.file}: has {found} outputs, but its manifest names {len(self.labels)} labels")
 
     def probabilities(self, data: bytes) -> tuple[float, ...]:
         """Probabilities of folded bytes (see `features.cut`), each in [0, 1]."""

@@ -18,6 +18,7 @@ from detectors.combine import JUDGES, READS, REQUIRES, harm_of_both
 from detectors.intents import INTENTS, score_distress, score_intents
 from detectors.late import LateValues, Step
 from detectors.lexical import compile_triggers, find_triggers, fired_by_score
+from detectors.modelset import ModelSet
 from detectors.phrases import lexicon
 from detectors.scan import PromptScan, scan_prompt
 from detectors.toolcheck import ToolChecker
@@ -39,11 +40,14 @@ class Suite:
     """Every detector that the wanted scores need.
 
     `needs`: names of prompt and reply scores that somebody reads, None = all. A mode brings the prompt scores it is judged
-    with. `triggers`: user-defined ones, compiled here (ValueError for a bad pattern). `failures`: crashes, by detector.
+    with. `triggers`: user-defined ones, compiled here (ValueError for a bad pattern). `models`: the trained ones, None = the
+    shipped ones. `failures`: crashes, by detector.
     Thread-safe; cost is linear in the texts and bounded by the length caps of its parts.
     """
 
-    def __init__(self, needs: frozenset[str] | None = None, triggers: Sequence[TriggerSpec] = ()) -> None:
+    def __init__(
+        self, needs: frozenset[str] | None = None, triggers: Sequence[TriggerSpec] = (), models: ModelSet | None = None
+    ) -> None:
         wanted = PROMPT_SCORES | frozenset(MODES) if needs is None else needs | {spec.score for spec in triggers}
         self.modes: tuple[Mode, ...] = tuple(mode for mode in MODES if mode in wanted or f"{mode}.present" in wanted)
         asked = wanted & PROMPT_SCORES
@@ -54,7 +58,7 @@ class Suite:
         self._lock = threading.Lock()
         self._triggers = compile_triggers(tuple(triggers))
         self._checker = ToolChecker()
-        self._trained = Trained(self._failed) if self.asked or self.modes else None
+        self._trained = Trained(self._failed, models) if self.asked or self.modes else None
         #: A trigger reads a score that takes the second tier: prompts are scored off the event loop.
         self.slow_prompts = any(spec.score == "harm" for spec in triggers)
 

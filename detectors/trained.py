@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from core.types import Conversation, Reply, Turn
-from detectors.encoder import TEXT_CHARS, Encoder, is_english, windows
+from detectors.encoder import TEXT_CHARS, is_english, windows
 from detectors.languages import guess_language
 from detectors.lazy import Occurs
-from detectors.onnx import PromptModel, ReplyModel
+from detectors.modelset import ModelSet, read_shipped
 
 Said = Mapping[str, float]
 NOTHING: Final[Said] = {}
@@ -30,20 +30,20 @@ def _may_be_own(turn: Turn) -> bool:
 
 
 class Trained:
-    """The models that the wanted scores need. `failed` is told the name of a model that raised. Thread-safe."""
+    """A set of models, None = the shipped one. `failed` is told the name of a model that raised. Thread-safe."""
 
-    def __init__(self, failed: Callable[[str], None]) -> None:
+    def __init__(self, failed: Callable[[str], None], models: ModelSet | None = None) -> None:
         self._failed = failed
-        self.prompt = PromptModel("prompt")
-        self.distress = PromptModel("distress")
-        self.reply = ReplyModel("response")
-        self.manner = ReplyModel("manner")
-        self.encoder = Encoder()
+        self._models = models if models is not None else read_shipped()
+        self.prompt = self._models.prompt
+        self.distress = self._models.distress
+        self.reply = self._models.reply
+        self.manner = self._models.manner
+        self.encoder = self._models.encoder
 
     def warm(self) -> None:
         """Build every session."""
-        for model in (self.prompt, self.distress, self.reply, self.manner, self.encoder):
-            model.warm()
+        self._models.warm()
 
     def asked(self, conversation: Conversation) -> Said:
         """First tier: what the user turns ask for, and `harm`."""

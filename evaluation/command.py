@@ -15,16 +15,16 @@ from rich.console import Console
 from rich.table import Table as Shown
 
 from core.types import MODES, Mode
+from detectors.rows import files_of
 from evaluation import document, report
 from evaluation.figures import CERTAIN, FLAGGED, MAJORITY, PREVALENCES, Figures, compute
 from evaluation.judge import Judged, Problem
 from evaluation.measures import Rate
 from evaluation.plots import draw
-from evaluation.rows import files_of
 from evaluation.run import Run, choose, judge_all
 from evaluation.table import ANY, make_table
 from evaluation.worst import Worst, worst_errors
-from proxy.scan import progress_bar
+from proxy.scan import open_models, progress_bar
 
 OK, FOUND, FAILED = 0, 1, 2
 
@@ -40,25 +40,28 @@ def evaluate(
     errors: int = 10,
     texts: bool = True,
     quiet: bool = False,
+    models: Path | None = None,
 ) -> int:
     """Measure, write into `out`, and show a summary. Returns the exit status: 0, 1 where lines were bad, 2 where there is
-    nothing to measure. `limit`, `processes`: 0 = all. `errors`: shown at most, per mode and kind. Raises OSError."""
+    nothing to measure. `limit`, `processes`: 0 = all. `errors`: shown at most, per mode and kind. `models`: folder of own ones.
+    Raises OSError, ConfigError."""
     console = Console(stderr=True)
     files = files_of(paths)
     if not files:
         print("chunkguard: no *.jsonl file to evaluate", file=sys.stderr)
         return FAILED
+    own = open_models(models)
     out.mkdir(parents=True, exist_ok=True)
 
     def complain(problem: Problem) -> None:
         where = f"{problem.path}:{problem.number}: {problem.reason}"
         console.print(where, style="red", markup=False, highlight=False, soft_wrap=True)
 
-    run = Run(seed, limit, texts)
+    run = Run(seed, limit, texts, models=own.digest if own is not None else "")
     lines = choose(run, files, complain)
     with progress_bar("eval", console, quiet=quiet) as progress:
         bar = progress.add_task("eval", total=len(lines))
-        rows = list(judge_all(run, lines, processes, complain, lambda done: progress.advance(bar, done)))
+        rows = list(judge_all(run, lines, processes, complain, lambda done: progress.advance(bar, done), models))
     if not rows:
         print("chunkguard: no labelled exchange: rows need 'response' and a known 'behaviour'", file=sys.stderr)
         return FAILED

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 from core.types import MODES, Level
+from detectors.rows import BadRow, Label, Line, exchange_of, read_row
 from evaluation.baselines import BASELINES
-from evaluation.rows import BadRow, Label, Line, exchange_of, read_row
 from proxy.check import Exchanged, read_exchange
 from proxy.errors import GuardError
 from proxy.scan import BATCH, in_processes, warm_checker
@@ -59,22 +60,25 @@ class Problem:
     reason: str
 
 
-def judge(lines: Iterable[Line], *, processes: int = 0, texts: bool = True) -> Iterator[list[Judged | Problem]]:
-    """Batches of judged rows, in order. `processes`: 0 = one a core. `texts`: excerpts may be shown."""
-    return in_processes(partial(judge_batch, texts=texts), _batches(iter(lines)), processes)
+def judge(
+    lines: Iterable[Line], *, processes: int = 0, texts: bool = True, models: Path | None = None
+) -> Iterator[list[Judged | Problem]]:
+    """Batches of judged rows, in order. `processes`: 0 = one a core. `texts`: excerpts may be shown. `models`: folder of own
+    ones, None = the shipped ones."""
+    return in_processes(partial(judge_batch, texts=texts, models=models), _batches(iter(lines)), processes)
 
 
-def judge_batch(lines: list[Line], *, texts: bool) -> list[Judged | Problem]:
+def judge_batch(lines: list[Line], *, texts: bool, models: Path | None = None) -> list[Judged | Problem]:
     """Judge some lines; runs in a worker process."""
-    return [judge_line(line, texts=texts) for line in lines]
+    return [judge_line(line, texts=texts, models=models) for line in lines]
 
 
-def judge_line(line: Line, *, texts: bool) -> Judged | Problem:
+def judge_line(line: Line, *, texts: bool, models: Path | None = None) -> Judged | Problem:
     try:
         label, row = read_row(line)
         doc = exchange_of(row)
         exchanged = read_exchange(doc)
-        found = warm_checker().check(doc)["modes"]
+        found = warm_checker(models).check(doc)["modes"]
     except BadRow as error:
         return Problem(line.path, line.number, str(error))
     except GuardError as error:

@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from detectors.rows import NONE
 from evaluation.figures import APPROPRIATE, CERTAIN, FLAGGED, ConfusionRow, Figures, Group
 from evaluation.measures import Bin, Rate, roc
-from evaluation.rows import NONE
 from evaluation.table import ANY, Table
 
 _STYLE: Final[Any] = {

@@ -70,6 +70,7 @@ def _opening(run: Run, figures: Figures) -> Iterator[Block]:
     whole = figures.modes[ANY]
     yield Paragraph(
         f"{counts.judged} labelled exchanges from {len(run.files)} files, judged with the shipped policies"
+        + (f" and own models {run.models}" if run.models else "")
         + (f", drawn at random (seed {run.seed}) from {counts.usable}" if counts.judged + counts.failed < counts.usable else "")
         + f". Not counted: {counts.unlabelled} rows with unknown behaviour, {counts.prompts} prompts without an answer, "
         f"{counts.bad} lines that could not be read."

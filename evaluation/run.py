@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from detectors.rows import UNKNOWN, BadRow, Line, digest_of, lines_of, read_row
 from evaluation.judge import Judged, Problem, judge
-from evaluation.rows import UNKNOWN, BadRow, Line, digest_of, lines_of, read_row
 
 
 @dataclass(slots=True)
@@ -39,7 +39,8 @@ class File:
 
 @dataclass(slots=True)
 class Run:
-    """What was measured and how. `limit`: rows drawn at most, 0 = all. `texts`: excerpts may be shown."""
+    """What was measured and how. `limit`: rows drawn at most, 0 = all. `texts`: excerpts may be shown. `models`: digest of the
+    own models that judged, empty = the shipped ones."""
 
     seed: int
     limit: int
@@ -47,6 +48,7 @@ class Run:
     files: list[File] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     problems: list[Problem] = field(default_factory=list)
+    models: str = ""
 
 
 def choose(run: Run, paths: Sequence[Path], report: Callable[[Problem], None]) -> list[Line]:
@@ -70,10 +72,15 @@ def choose(run: Run, paths: Sequence[Path], report: Callable[[Problem], None]) -
 
 
 def judge_all(
-    run: Run, lines: Sequence[Line], processes: int, report: Callable[[Problem], None], advance: Callable[[int], None]
+    run: Run,
+    lines: Sequence[Line],
+    processes: int,
+    report: Callable[[Problem], None],
+    advance: Callable[[int], None],
+    models: Path | None = None,
 ) -> Iterator[Judged]:
-    """Judged rows in order. `advance`: told how many lines are done."""
-    for batch in judge(lines, processes=processes, texts=run.texts):
+    """Judged rows in order. `advance`: told how many lines are done. `models`: folder of own ones."""
+    for batch in judge(lines, processes=processes, texts=run.texts, models=models):
         for row in batch:
             if isinstance(row, Problem):
                 run.counts.failed += 1

@@ -21,7 +21,6 @@ from aiohttp import web
 from proxy import config
 from proxy.admin import Admin
 from proxy.admission import RetryShare
-from proxy.check import Checker
 from proxy.config import Settings
 from proxy.deleter import Deleter
 from proxy.errors import ConfigError, Problem
@@ -81,7 +80,7 @@ class App:
         self.observer = Observer(limits.observer_queue, self.metrics.shed)
         self.deleter = Deleter(self.metrics.deleted)
         guard = Guard(self.observer, RetryShare(limits.retry_share), self._sink, deleter=self.deleter)
-        self.gateway = Gateway(snapshot, guard, self._untouched, await asyncio.to_thread(Checker))
+        self.gateway = Gateway(snapshot, guard, self._untouched)
         self._tasks += [asyncio.create_task(self.observer.run()), asyncio.create_task(self.deleter.run())]
         if self._file is not None:
             self._tasks.append(asyncio.create_task(self._watch(self._file)))

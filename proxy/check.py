@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.types import MODES, Conversation, Reply, Scores, Span
+from detectors.modelset import ModelSet
 from detectors.suite import Suite
 from policies.loader import load_library
 from policies.plan import CompiledRoute, compile_route
@@ -71,11 +72,13 @@ def _reply(response: Any) -> Reply:
 
 
 class Checker:
-    """Judges exchanges with a set of policies; all eight shipped ones by default. Thread-safe."""
+    """Judges exchanges with a set of policies; all eight shipped ones by default. Thread-safe.
 
-    def __init__(self, suite: Suite | None = None, compiled: CompiledRoute | None = None) -> None:
+    `models`: the trained ones, None = the shipped ones."""
+
+    def __init__(self, compiled: CompiledRoute | None = None, models: ModelSet | None = None) -> None:
         self.compiled = compiled if compiled is not None else compile_route(tuple(load_library().values()))
-        self.suite = suite if suite is not None else Suite(needs=self.compiled.needs, triggers=self.compiled.triggers)
+        self.suite = Suite(needs=self.compiled.needs, triggers=self.compiled.triggers, models=models)
 
     def check(self, doc: Any) -> dict[str, Any]:
         """`{"verdict", "modes", "triggers"}` for one exchange. Raises InvalidRequest."""

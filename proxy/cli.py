@@ -77,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     scan.add_argument("--in", dest="source", required=True, metavar="FILE", help="JSONL of exchanges; - for standard input")
     scan.add_argument("--out", dest="target", required=True, metavar="FILE", help="JSONL of verdicts; - for standard output")
     scan.add_argument("--processes", type=int, default=0, help="worker processes (default: one a core)")
+    scan.add_argument("--models", type=Path, metavar="DIR", help="folder of own trained models (default: the shipped ones)")
     scan.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     scan.set_defaults(run=_scan)
 
@@ -91,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     measure.add_argument("--errors", type=_count, default=10, metavar="N", help="errors shown per mode and kind (%(default)s)")
     measure.add_argument("--no-text", action="store_true", help="show no text of prompts and answers, only ids and names")
     measure.add_argument("--processes", type=_count, default=0, help="worker processes (default: one a core)")
+    measure.add_argument("--models", type=Path, metavar="DIR", help="folder of own trained models (default: the shipped ones)")
     measure.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     measure.set_defaults(run=_eval)
 
@@ -143,17 +145,25 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _scan(arguments: argparse.Namespace) -> int:
-    from proxy.scan import open_source, open_target, scan
+    from proxy.scan import open_models, open_source, open_target, scan
 
     if arguments.source != "-" and arguments.source == arguments.target:
         print("chunkguard: --in and --out are the same file", file=sys.stderr)
         return FAILED
+    open_models(arguments.models)  # a bad folder is said before anything is written
     total = None
     if arguments.source != "-":
         with open_source(arguments.source) as lines:
             total = sum(1 for _ in lines)
     with open_source(arguments.source) as source, open_target(arguments.target) as target:
-        tally = scan(source, target, processes=arguments.processes, total=total, quiet=arguments.quiet)
+        tally = scan(
+            source,
+            target,
+            processes=arguments.processes,
+            total=total,
+            quiet=arguments.quiet,
+            models=arguments.models,
+        )
     return FOUND if tally.bad else OK
 
 
@@ -176,6 +186,7 @@ def _eval(arguments: argparse.Namespace) -> int:
         processes=arguments.processes,
         errors=arguments.errors,
         texts=not arguments.no_text,
+        models=arguments.models,
         quiet=arguments.quiet,
     )
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
@@ -23,6 +23,9 @@ from proxy.config_model import Config, PolicyEntry
 from proxy.config_rules import breaches
 from proxy.errors import ConfigError, Problem
 
+if TYPE_CHECKING:
+    from detectors.modelset import ModelSet
+
 #: `$${` is a literal `${`.
 _VARIABLE = re.compile(r"\$(\$\{|\{([^{}]*)\})")
 _KINDS = ("openai", "replay", "litellm")
@@ -33,13 +36,15 @@ class Settings:
     """A configuration that can be used.
 
     `policies`: those of each route by route name, in the order that the route lists them. `folder`: what relative files of the
-    configuration are relative to. `source`: the file, or what stands for it.
+    configuration are relative to. `source`: the file, or what stands for it. `models`: those of `detectors.models`, as read
+    with the configuration; None = the shipped ones.
     """
 
     config: Config
     policies: Mapping[str, tuple[Policy, ...]]
     source: str
     folder: Path
+    models: ModelSet | None = None
 
     def path(self, file: str) -> Path:
         """A file named in the configuration."""
@@ -87,10 +92,12 @@ def build(data: object, *, source: str, folder: Path, env: Mapping[str, str] | N
         problems.extend(wrong)
     problems.extend(Problem(source, key, reason) for key, reason in breaches(config, policies))
     problems.extend(_missing_files(config, folder, source))
+    models, wrong = _models(config, folder, source)
+    problems.extend(wrong)
     if problems:
         raise ConfigError(problems)
     by_name = {route.name: found for route, found in zip(config.routes, policies, strict=True)}
-    return Settings(config, by_name, source, folder)
+    return Settings(config, by_name, source, folder, models)
 
 
 def from_upstream_url(
@@ -222,3 +229,16 @@ def _missing_files(config: Config, folder: Path, source: str) -> Iterator[Proble
     for name, settings in config.upstreams.items():
         if settings.kind == "replay" and not (folder / settings.file).is_file():
             yield Problem(source, f"upstreams.{name}.file", f"there is no file {settings.file!r}")
+
+
+def _models(config: Config, folder: Path, source: str) -> tuple[ModelSet | None, list[Problem]]:
+    own = config.detectors.models
+    if own is None:
+        return None, []
+    # Loading onnxruntime takes a quarter of a second that no other configuration needs here.
+    from detectors.modelset import ModelSetError, read_set
+
+    try:
+        return read_set(folder / own), []
+    except ModelSetError as error:
+        return None, [Problem(source, "detectors.models", reason) for reason in error.problems]

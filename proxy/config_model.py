@@ -202,6 +202,16 @@ class Limits(_Model):
     observer_queue: PositiveInt = Field(default=1024, description="Answers that may wait to be scored after they were relayed.")
 
 
+class Detectors(_Model):
+    """What judges prompts and answers."""
+
+    models: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder of trained models, relative to the configuration file, instead of the shipped ones.",
+    )
+
+
 class PassThrough(_Model):
     """What may pass unguarded."""
 
@@ -228,6 +238,7 @@ class Config(_Model):
         default_factory=dict, description="Client keys by name; where there are any, every request needs one."
     )
     limits: Limits = Field(default_factory=Limits, description="What one worker allows.")
+    detectors: Detectors = Field(default_factory=Detectors, description="What judges prompts and answers.")
     pass_through: PassThrough = Field(default_factory=PassThrough, description="What may pass unguarded.")
     log_level: LogLevel = Field(default="info", description="Least severity that is logged.")
 

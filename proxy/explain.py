@@ -14,6 +14,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from detectors.modelset import ModelSet
 from detectors.suite import Suite
 from policies.explain import explain
 from policies.loader import load_library
@@ -26,14 +27,14 @@ from proxy.wire import chat
 
 def run(request: str, file: Path | None, route: str | None, *, as_json: bool) -> int:
     """Explain a request: a JSON file, `-`, or the prompt itself. Raises ConfigError; 1 where the request cannot be read."""
-    policies = _policies(file, route)
+    policies, models = _policies(file, route)
     try:
         parsed = chat.parse_request(_body(request))
     except InvalidRequest as error:
         print(f"chunkguard: {error.message}", file=sys.stderr)
         return 1
     compiled = compile_route(policies)
-    prompt = Suite(needs=compiled.needs, triggers=compiled.triggers).score_prompt(parsed.conversation)
+    prompt = Suite(needs=compiled.needs, triggers=compiled.triggers, models=models).score_prompt(parsed.conversation)
     document = explain(policies, parsed.conversation, prompt, stream=parsed.conversation.stream)
     if as_json:
         print(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
@@ -42,14 +43,15 @@ def run(request: str, file: Path | None, route: str | None, *, as_json: bool) ->
     return 0
 
 
-def _policies(file: Path | None, route: str | None) -> Sequence[Policy]:
+def _policies(file: Path | None, route: str | None) -> tuple[Sequence[Policy], ModelSet | None]:
+    """The policies of a route, and the models that its configuration names."""
     if file is None:
-        return tuple(load_library().values())
+        return tuple(load_library().values()), None
     settings = config.load(file)
     name = route or settings.config.routes[0].name
     if name not in settings.policies:
         raise ConfigError([Problem(str(file), "routes", f"there is no route {name!r}")])
-    return settings.policies[name]
+    return settings.policies[name], settings.models
 
 
 def _body(request: str) -> bytes:

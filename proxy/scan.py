@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from itertools import islice
+from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 import orjson
@@ -21,8 +23,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from core.types import MODES
+from detectors.modelset import ModelSet, ModelSetError, read_set
 from proxy.check import Checker
-from proxy.errors import GuardError
+from proxy.errors import ConfigError, GuardError, Problem
 
 #: Lines given to a process at a time: enough to hide the hand-over, few enough for a moving progress bar.
 BATCH: Final = 64
@@ -58,21 +61,29 @@ class Line:
     problem: str = ""
 
 
-_checker: Checker | None = None
+def warm_checker(models: Path | None = None) -> Checker:
+    """The checker of this process, made and warmed when it is first asked for. `models`: folder of own ones."""
+    return _warm_checker(models)
 
 
-def warm_checker() -> Checker:
-    """The one checker of this process, made and warmed when it is first asked for."""
-    global _checker
-    if _checker is None:
-        _checker = Checker()
-        _checker.suite.warm()
-    return _checker
+@lru_cache(maxsize=1)
+def _warm_checker(models: Path | None) -> Checker:
+    checker = Checker(models=open_models(models))
+    checker.suite.warm()
+    return checker
 
 
-def scan_batch(batch: list[Numbered]) -> list[Line]:
+def open_models(folder: Path | None) -> ModelSet | None:
+    """The models of a folder that an option names, None = the shipped ones. Raises ConfigError."""
+    try:
+        return None if folder is None else read_set(folder)
+    except ModelSetError as error:
+        raise ConfigError([Problem("--models", "", reason) for reason in error.problems]) from None
+
+
+def scan_batch(batch: list[Numbered], models: Path | None = None) -> list[Line]:
     """Judge some lines; runs in a worker process, which keeps its warm detectors."""
-    checker = warm_checker()
+    checker = warm_checker(models)
     return [scan_line(checker, number, line) for number, line in batch]
 
 
@@ -97,13 +108,22 @@ def batches(source: Iterable[bytes], size: int = BATCH) -> Iterator[list[Numbere
         yield batch
 
 
-def scan(source: BinaryIO, target: BinaryIO, *, processes: int = 0, total: int | None = None, quiet: bool = False) -> Tally:
-    """Judge all lines of `source` into `target`. `processes`: 0 = one a core. `total`: lines, for the progress bar."""
+def scan(
+    source: BinaryIO,
+    target: BinaryIO,
+    *,
+    processes: int = 0,
+    total: int | None = None,
+    quiet: bool = False,
+    models: Path | None = None,
+) -> Tally:
+    """Judge all lines of `source` into `target`. `processes`: 0 = one a core. `total`: lines, for the progress bar.
+    `models`: folder of own ones, known to be good."""
     console = Console(stderr=True)
     tally = Tally()
     with progress_bar("scan", console, quiet=quiet) as progress:
         bar = progress.add_task("scan", total=total)
-        for lines in in_processes(scan_batch, batches(source), processes):
+        for lines in in_processes(partial(scan_batch, models=models), batches(source), processes):
             for line in lines:
                 if line.problem:
                     tally.bad += 1

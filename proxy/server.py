@@ -16,7 +16,6 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy import errors
-from proxy.check import Checker
 from proxy.errors import GuardError, InvalidRequest, NotFound, RequestTooLarge, Unauthorized, UnknownModel
 from proxy.guard import Guard, Guarded, decoded
 from proxy.passthrough import pass_through
@@ -36,16 +35,13 @@ CHECKS: Final = 2
 class Gateway:
     """Serves a snapshot. `swap` gives it another one; requests under way keep theirs."""
 
-    def __init__(
-        self, snapshot: Snapshot, guard: Guard, on_pass: Callable[[str, str, int, float], None], checker: Checker
-    ) -> None:
+    def __init__(self, snapshot: Snapshot, guard: Guard, on_pass: Callable[[str, str, int, float], None]) -> None:
         self.snapshot = snapshot
         self.guard = guard
         self._on_pass = on_pass
         self._active = 0
         self._under_way: dict[int, int] = {}
         self._drained: dict[int, asyncio.Event] = {}
-        self._checker = checker
         self._checks = asyncio.Semaphore(CHECKS)
 
     def swap(self, snapshot: Snapshot) -> Snapshot:
@@ -214,7 +210,7 @@ class Gateway:
         except orjson.JSONDecodeError as error:
             raise InvalidRequest("The body is not valid JSON.", code="invalid_json") from error
         async with self._checks:
-            verdict = await asyncio.to_thread(self._checker.check, doc)
+            verdict = await asyncio.to_thread(self.snapshot.checker.check, doc)
         reply.whole(200, [("Content-Type", "application/json")], orjson.dumps(verdict))
 
     @staticmethod

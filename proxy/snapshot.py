@@ -14,12 +14,15 @@ from typing import Any
 import orjson
 
 from core.types import TriggerSpec
+from detectors.base import ModelError
+from detectors.modelset import ModelSet
 from detectors.runner import Runner
 from detectors.suite import Suite
 from policies.loader import load_table
 from policies.plan import CompiledRoute, compile_route
 from policies.schema import Policy
 from policies.verdict_words import find_demand, opening_polarity, verdict_polarity
+from proxy.check import Checker
 from proxy.config import Settings
 from proxy.config_model import RouteSettings, UpstreamSettings
 from proxy.config_rules import injects_key
@@ -65,6 +68,7 @@ class Snapshot:
     pass_rules: PassRules
     revision: str
     runners: tuple[Runner, ...]
+    checker: Checker
 
     async def close(self) -> None:
         """Give back connections and threads. No request may still use it."""
@@ -83,6 +87,7 @@ async def prepare(settings: Settings) -> Snapshot:
     routes: dict[str, Route] = {}
     limits = settings.config.limits
     try:
+        checker = await asyncio.to_thread(_checker, settings.models)
         for name, own in settings.config.upstreams.items():
             upstreams[name] = _upstream(name, own, settings)
         for route in settings.config.routes:
@@ -95,7 +100,7 @@ async def prepare(settings: Settings) -> Snapshot:
             compiled = compile_route(policies)
             key = (compiled.needs, compiled.triggers)
             if key not in runners:
-                suite = await asyncio.to_thread(_warm_suite, *key)
+                suite = await asyncio.to_thread(_warm_suite, *key, settings.models)
                 runners[key] = Runner(suite, deadline_ms=limits.deadline_ms)
                 await runners[key].start()
             moderator = Moderator(route.moderation) if route.moderation is not None else None
@@ -119,6 +124,7 @@ async def prepare(settings: Settings) -> Snapshot:
         pass_rules=PassRules(settings.config.pass_through.allow),
         revision=revision_of(settings),
         runners=tuple(runners.values()),
+        checker=checker,
     )
 
 
@@ -132,11 +138,12 @@ def observing(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
 
 
 def revision_of(settings: Settings) -> str:
-    """Twelve hex digits that change with anything that decides: routes, limits, policies. No secret goes into it."""
+    """Twelve hex digits that change with anything that decides: routes, limits, policies, models. No secret goes into it."""
     config = settings.config.model_dump(mode="json", exclude={"keys", "admin_key", "upstreams"})
     policies = {name: [policy.model_dump(mode="json") for policy in found] for name, found in settings.policies.items()}
     upstreams = {name: sorted(found.model_dump(mode="json", exclude={"api_key"}).items()) for name, found in _named(settings)}
-    text = orjson.dumps([config, policies, upstreams], option=orjson.OPT_SORT_KEYS)
+    models = settings.models.digest if settings.models is not None else ""
+    text = orjson.dumps([config, policies, upstreams, models], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:12]
 
 
@@ -168,14 +175,22 @@ def _enforceable(policy: Policy, quiet: bool, triggered: bool) -> str:
     return "on_trigger" if triggered else "flagged"
 
 
-def _warm_suite(needs: frozenset[str], triggers: tuple[TriggerSpec, ...]) -> Suite:
+def _warm_suite(needs: frozenset[str], triggers: tuple[TriggerSpec, ...], models: ModelSet | None) -> Suite:
     _warm_policies()
     try:
-        suite = Suite(needs=needs, triggers=triggers)
+        suite = Suite(needs=needs, triggers=triggers, models=models)
         suite.warm()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModelError) as error:
         raise ConfigError([Problem("detectors", "", f"cannot be warmed: {error}")]) from error
     return suite
+
+
+def _checker(models: ModelSet | None) -> Checker:
+    """What `/v1/guard/check` judges with: the shipped policies, the models of this configuration."""
+    try:
+        return Checker(models=models)
+    except (OSError, ModelError) as error:
+        raise ConfigError([Problem("detectors", "", f"cannot be loaded: {error}")]) from error
 
 
 def _warm_policies() -> None:

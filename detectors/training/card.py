@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from detectors.base import FeatureSpec, Label, Manifest, Metric, Source
+from detectors.training.user import PREFIX
 
 _INTRO = """\
 # Trained detectors
@@ -60,6 +61,19 @@ No pickle, no torch, no network, no GPU: onnxruntime, numpy and `tokenizers`.
 - Second tier: a text that is not English, user turns of more than 8 runs of 62 tokens together. The first tier's score stands then.
 
 """
+_OWN_ROWS = """\
+# Trained detectors, with own rows
+
+This page is the model card of models made by `python -m detectors.training --rows ...`, written from the manifests beside them.
+They are not the shipped models: they learned from own rows, too.
+
+- Own rows: {sources}. What they taught, and how many texts, stands under "Data sources"; their rates stand under their names.
+- The rates of own rows are of models that had not seen the prompt, but other rows of the same file: they are optimistic about
+  anything that is not like that file. Measure on rows that trained nothing, with `chunkguard eval --models`.
+- Where the exchange files were not given, thresholds were picked on all unseen negatives instead of ordinary traffic, no source
+  was held out, and shares of held-out, look-alike and ordinary texts are 0 of 0.
+
+"""
 _METHOD = """\
 ## How they were measured
 
@@ -85,8 +99,15 @@ _METHOD = """\
 
 
 def render(manifests: Mapping[str, Manifest]) -> str:
-    """The whole card as markdown."""
-    parts = [_INTRO.replace("{base}", next((manifest.base for manifest in manifests.values() if manifest.base), "nothing"))]
+    """The whole card as markdown. Models that learned from a user's own rows say so first."""
+    base = next((manifest.base for manifest in manifests.values() if manifest.base), "nothing")
+    intro = _INTRO.replace("{base}", base)
+    parts = [intro]
+    own = sorted(
+        {source.name for manifest in manifests.values() for source in manifest.sources if source.name.startswith(PREFIX)}
+    )
+    if own:
+        parts = [_OWN_ROWS.format(sources=", ".join(f"`{name}`" for name in own)), intro[intro.index("## How they work") :]]
     parts += [_model(manifest) for manifest in manifests.values()]
     parts.append(_METHOD)
     parts += [_label_tables(manifest, label) for manifest in manifests.values() for label in manifest.labels]

@@ -1,6 +1,7 @@
 """Labelled texts for training: what an example is, how rows and own texts become examples, and how they are split.
 
-One rule: only permissive rows train; everything else may only be measured, and a prompt that is measured trains nothing.
+One rule: only permissive rows train, and a user's own; everything else may only be measured, and a prompt that is measured
+trains nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from detectors.encoder import KINDS
-from detectors.training import templates
+from detectors.training import templates, user
 from detectors.training.data import Row, prompt_key
 from detectors.training.own import Own
 
@@ -113,7 +114,8 @@ def template_examples(texts: templates.Texts, positive: bool) -> list[Example]:
 
 def usable(label: str, examples: Sequence[Example]) -> list[Example]:
     """English examples, capped by source and class; of a pair those that have a prompt."""
-    chosen, counts = [], defaultdict(int)
+    chosen: list[Example] = []
+    counts: dict[tuple[str, bool], int] = defaultdict(int)
     shuffled = list(examples)
     random.Random(SEED).shuffle(shuffled)
     for example in shuffled:
@@ -126,8 +128,17 @@ def usable(label: str, examples: Sequence[Example]) -> list[Example]:
     return chosen
 
 
-def corpus(label: str, train: list[Example], held: list[Example]) -> Corpus:
-    """Distinct texts; a prompt that stands in a held-out source trains nothing."""
+def user_examples(rows: Rows, label: str) -> tuple[list[Example], list[Example]]:
+    """What the user's rows say of a label, left out by prompt: those that train, and those whose licence class forbids it."""
+    made = reply_example if label in user.REPLY_LABELS else prompt_example
+    found = [(permissive(row), made(row, says, -1)) for row, says in user.taught(rows, label)]
+    return [example for trains, example in found if trains], [example for trains, example in found if not trains]
+
+
+def corpus(label: str, train: list[Example], held: list[Example], rows: Rows) -> Corpus:
+    """Distinct texts, the given ones and those of the user's rows; a prompt that stands in a held-out source trains nothing."""
+    own_train, own_held = user_examples(rows, label)
+    train, held = train + own_train, held + own_held
     held = [example for example in _distinct(held) if example.key]
     keys = {example.key for example in held}
     kept = [example for example in _distinct(train) if example.key and example.key not in keys]

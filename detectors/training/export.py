@@ -6,21 +6,45 @@ One rule: the graph is written node by node from the weights, so the same weight
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from detectors.base import FeatureSpec as Spec
-from detectors.base import Label, Limits, Manifest, Metric, Source
+from detectors.base import Label, Limits, Manifest, Metric, ModelError, Source, read_model
 from detectors.training.fit import Fitted
 
 #: Bumped with every change of recipe or data.
 REVISION = "2"
 
 
-def graph(fitted: dict[str, Fitted]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The weights of a label as a written model holds them, calibration inside."""
+
+    weights: npt.NDArray[np.float32]
+    bias: float
+
+
+def kept_weights(manifest: Manifest, folder: Path, spec: Spec) -> dict[str, Kept]:
+    """The labels of a written model. Raises OSError, or ModelError where it is hashed in another way than `spec` says."""
+    if manifest.features != spec:
+        raise ModelError(f"{manifest.file}: hashed in another way than the recipe says: its labels cannot be kept")
+    made = onnx.load_model_from_string(read_model(manifest, folder))
+    found = {item.name: numpy_helper.to_array(item) for item in made.graph.initializer}
+    biases = found["bias"][0].tolist()
+    return {
+        label.name: Kept(found[f"table_{label.name}"].astype(np.float32), bias)
+        for label, bias in zip(manifest.labels, biases, strict=True)
+    }
+
+
+def graph(fitted: Mapping[str, Fitted | Kept]) -> bytes:
     """`ids` int32[k] and `weights` float32[1, k] in, `probabilities` float32[1, labels] out.
 
     One half-precision table and one GatherElements a label: three times faster than one Gather of rows in onnxruntime.
@@ -59,14 +83,16 @@ def graph(fitted: dict[str, Fitted]) -> bytes:
 def write(
     folder: Path,
     name: str,
-    fitted: dict[str, Fitted],
+    fitted: Mapping[str, Fitted | Kept],
     spec: Spec,
     limits: Limits,
     labels: tuple[Label, ...],
     sources: tuple[Source, ...],
     metrics: tuple[Metric, ...],
+    *,
+    base: str = "",
 ) -> Manifest:
-    """Write `NAME.onnx` and `NAME.json` into `folder`."""
+    """Write `NAME.onnx` and `NAME.json` into `folder`. `base`: which labels were taken over from which model."""
     data = graph(fitted)
     manifest = Manifest(
         name=name,
@@ -75,6 +101,7 @@ def write(
         sha256=hashlib.sha256(data).hexdigest(),
         bytes=len(data),
         features=spec,
+        base=base,
         limits=limits,
         labels=labels,
         sources=sources,

@@ -45,6 +45,8 @@ class Fitted:
 
 def matrix(texts: Sequence[str], spec: FeatureSpec, head: int, tail: int) -> Any:
     """A CSR matrix of texts x rows, each text cut to the one length every class shares."""
+    if not texts:
+        return sparse.csr_matrix((0, spec.rows))
     rows, weights, ends = [], [], [0]
     for text in texts:
         ids, values = hash_features(cut(text, head, tail), spec)
@@ -98,6 +100,7 @@ def fit(corpus: Corpus, spec: FeatureSpec, head: int, tail: int, drop_words: int
     slope, intercept = float(platt.coef_[0, 0]), float(platt.intercept_[0])
     model = _logistic().fit(features, labels, sample_weight=weights)
     held = matrix([e.text for e in corpus.held_out], spec, head, tail)
+    held_scores = model.decision_function(held) if corpus.held_out else np.zeros(0)
     return Fitted(
         corpus=corpus,
         weights=(model.coef_[0] * slope).astype(np.float32),
@@ -105,7 +108,7 @@ def fit(corpus: Corpus, spec: FeatureSpec, head: int, tail: int, drop_words: int
         slope=slope,
         intercept=intercept,
         unseen=tuple(e for e, new in zip(corpus.train, seen, strict=True) if new) + corpus.held_out,
-        scores=np.concatenate([crossed[seen], model.decision_function(held)]) * slope + intercept,
+        scores=np.concatenate([crossed[seen], held_scores]) * slope + intercept,
     )
 
 

@@ -116,9 +116,12 @@ def anchored(
     look_alikes: frozenset[str],
 ) -> tuple[float, float]:
     """Slope and intercept of a gate: a share `low[0]` of the positives comes to lie below `low[1]`, and a share `high[0]` of
-    the look-alikes above `high[1]`."""
+    the look-alikes above `high[1]`; of all negatives, where there is no look-alike. Without both classes it stays as it is."""
     positive = [i for i, e in enumerate(examples) if e.positive]
-    alike = [i for i, e in enumerate(examples) if not e.positive and e.source in look_alikes]
+    negative = [i for i, e in enumerate(examples) if not e.positive]
+    alike = [i for i in negative if examples[i].source in look_alikes] or negative
+    if not positive or not alike:
+        return 1.0, 0.0
     bottom = quantile([examples[i] for i in positive], scores[positive], low[0])
     top = max(quantile([examples[i] for i in alike], scores[alike], 1 - high[0]), bottom + 0.5)
     slope = (logit(high[1]) - logit(low[1])) / (top - bottom)

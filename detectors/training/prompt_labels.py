@@ -57,7 +57,7 @@ def harm(rows: Rows) -> Corpus:
     answered = rows_of(rows, (*ORDINARY_HELD_OUT, "moss_sft", "alpaca_eval", "codealpaca"))
     held += [prompt_example(row, False, -1) for row in answered if row.behaviour != "refusal"]
     held += [prompt_example(row, False, -1) for row in rows.get(MISROUTES, ()) if row.behaviour == "refusal"]
-    return corpus("harm", train, held)
+    return corpus("harm", train, held, rows)
 
 
 def _harm_label(row: Row) -> bool | None:
@@ -93,7 +93,7 @@ def asks_code(rows: Rows) -> Corpus:
         elif not CODEY.search(row.prompt):
             held.append(prompt_example(row, False, -1))
     held += [prompt_example(row, False, -1) for row in rows.get(MISROUTES, ()) if row.behaviour == "code"]
-    return corpus("asks_code", train, held)
+    return corpus("asks_code", train, held, rows)
 
 
 #: Sources of prompts that are known to ask for something, beside the own ones.
@@ -152,7 +152,7 @@ def intent(rows: Rows, label: str) -> Corpus:
         train += [prompt_example(row, False, i % 3) for row in rows.get(source, ()) if permissive(row) and _plain(row, label)]
     measured = rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask", "moss_sft"))
     held = [prompt_example(row, False, -1) for row in measured if _plain(row, label)]
-    return corpus(label, train, held + _measured(rows, label))
+    return corpus(label, train, held + _measured(rows, label), rows)
 
 
 def _plain(row: Row, label: str) -> bool:

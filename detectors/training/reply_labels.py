@@ -49,7 +49,7 @@ def refusal(rows: Rows) -> Corpus:
     for row in rows_of(rows, _REFUSAL_HELD_OUT):
         if row.response.strip() and row.behaviour != "unknown":
             held.append(reply_example(row, row.behaviour == "refusal", -1))
-    return corpus("refusal", train, held)
+    return corpus("refusal", train, held, rows)
 
 
 def _refusal_label(row: Row) -> bool | None:
@@ -66,7 +66,7 @@ def excused(rows: Rows) -> Corpus:
         if permissive(row) and (row.behaviour == "none" or (row.behaviour == "refusal" and row.appropriate is False)):
             train.append(reply_example(row, False, {"refusal_direction": 0, "k_overrefusal": 1}.get(row.source, 2)))
     held = [reply_example(row, False, -1) for row in rows_of(rows, ORDINARY_HELD_OUT) if row.behaviour == "none"]
-    return corpus("excused", train, held)
+    return corpus("excused", train, held, rows)
 
 
 def denial(rows: Rows) -> Corpus:
@@ -83,7 +83,7 @@ def denial(rows: Rows) -> Corpus:
         if row.behaviour == "none"
     ]
     held += [reply_example(row, True, -1) for row in rows.get(MISROUTES, ()) if row.behaviour == "rebuttal"]
-    return corpus("denial", train, held)
+    return corpus("denial", train, held, rows)
 
 
 def suspicion(rows: Rows) -> Corpus:
@@ -94,7 +94,7 @@ def suspicion(rows: Rows) -> Corpus:
         for row in rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask"))
         if row.behaviour == "none"
     ]
-    return corpus("suspicion", train, held)
+    return corpus("suspicion", train, held, rows)
 
 
 def warm(rows: Rows) -> Corpus:
@@ -114,7 +114,7 @@ def warm(rows: Rows) -> Corpus:
         if row.behaviour == "none"
     ]
     held += [reply_example(row, False, -1) for row in rows.get(MISROUTES, ()) if row.behaviour == "analytic"]
-    return corpus("warm", train, held)
+    return corpus("warm", train, held, rows)
 
 
 def _ordinary(rows: Rows) -> list[Example]:

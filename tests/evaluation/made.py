@@ -8,7 +8,7 @@ from typing import Any
 
 from core.types import MODES
 from evaluation.judge import Judged
-from evaluation.rows import Label
+from detectors.rows import Label
 
 CODE = "```python\nimport math\n\ndef peace(x):\n    return math.sqrt(x)\n\nprint(peace(4))\n```"
 ROWS: list[dict[str, Any]] = [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.types import MODES, Level
 from evaluation.judge import Judged, Problem, excerpt, judge, judge_line
-from evaluation.rows import Line
+from detectors.rows import Line
 from proxy.scan import warm_checker
 from tests.evaluation.made import CODE, ROWS
 

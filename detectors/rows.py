@@ -1,4 +1,4 @@
-"""Labelled exchanges: the lines of JSONL files, and what a line says of its answer.
+"""Labelled exchanges, for `chunkguard eval` and the training: the lines of JSONL files, and what a line says of its answer.
 
 One rule: a line that cannot be read is named with file and number, and never stops the others.
 """
@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from core.types import MODES
-from evaluation.markers import unfold
+from detectors.markers import unfold
 
 #: Behaviours of a plain answer and of one that nobody read.
 NONE: Final = "none"
@@ -88,14 +88,25 @@ def digest_of(path: Path) -> str:
 
 def read_row(line: Line) -> tuple[Label, dict[str, Any]]:
     """The label of a line and the whole row. Raises BadRow."""
+    row = parse(line)
+    if "response" not in row:
+        raise BadRow("no 'response' (null where there is only a prompt)")
+    return label_of(line, row), row
+
+
+def parse(line: Line) -> dict[str, Any]:
+    """The object on a line. Raises BadRow."""
     try:
         row = orjson.loads(line.data)
     except orjson.JSONDecodeError as error:
         raise BadRow(f"not JSON: {error}") from error
     if not isinstance(row, dict):
         raise BadRow("not an object")
-    if "response" not in row:
-        raise BadRow("no 'response' (null where there is only a prompt)")
+    return row
+
+
+def label_of(line: Line, row: dict[str, Any]) -> Label:
+    """What a row says of its answer. Raises BadRow."""
     behaviour, appropriate = row.get("behaviour"), row.get("appropriate")
     if behaviour not in BEHAVIOURS:
         raise BadRow(f"'behaviour' must be one of {', '.join(BEHAVIOURS)}")
@@ -108,7 +119,7 @@ def read_row(line: Line) -> tuple[Label, dict[str, Any]]:
         behaviour=behaviour,
         appropriate=appropriate,
         answered=row["response"] is not None,
-    ), row
+    )
 
 
 def exchange_of(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from evaluation.rows import BadRow, Line, exchange_of, files_of, lines_of, read_row
+from detectors.rows import BadRow, Line, exchange_of, files_of, lines_of, read_row
 
 
 def line(row: Any, file: str = "set") -> Line:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.markers import unfold
+from detectors.markers import unfold
 
 
 @pytest.mark.parametrize(
