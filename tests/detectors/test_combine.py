@@ -29,6 +29,9 @@ class ScriptedTrained:
         self.asked.append("first")
         return self.first
 
+    def mannered(self, reply: Reply) -> Mapping[str, float]:
+        return {name: value for name, value in self.first.items() if name != "refusal.present"}
+
     def said_again(self, reply: Reply, start: int) -> Mapping[str, float]:
         self.asked.append("second")
         return self.second
