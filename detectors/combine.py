@@ -378,20 +378,32 @@ def judge_extraction(case: Case) -> Judged:
     if not case.shape.label_only:
         return CLEAR
     present = 0.8
-    conversation = case.conversation
-    licensed = (
-        conversation.structured
-        or (conversation.max_tokens is not None and conversation.max_tokens <= 32)
-        or case.licence("asks_extraction") >= 0.5
-        or not case.triggers & {"passage_scaffold"}
+    score = 0.1 if _label_wanted(case) else _label_unwanted(case)
+    if score < 0.2:
+        return Judged(score, present)
+    start = case.phrases.start
+    return Judged(score, present, (span_of("extraction", "label", (start, len(case.reply.text))),))
+
+
+def _label_wanted(case: Case) -> bool:
+    """Whether the request says that it wants no more than a label."""
+    limit = case.conversation.max_tokens
+    return (
+        case.conversation.structured
+        or (limit is not None and limit <= 32)
         or "ask.brevity" in case.cues
         or "verdict_only" in case.triggers
     )
-    if licensed:
-        return Judged(0.1, present)
-    score = 0.75 if "ask.reasoning" in case.cues else 0.3
-    start = case.phrases.start
-    return Judged(score, present, (span_of("extraction", "label", (start, len(case.reply.text))),))
+
+
+def _label_unwanted(case: Case) -> float:
+    """How likely a label is too little: it is where the question asks for reasons; a passage alone wants one as often as not."""
+    if "passage_scaffold" not in case.triggers:
+        return 0.1
+    wanted = case.licence("asks_extraction") >= 0.5
+    if "ask.reasoning" in case.cues:
+        return 0.6 if wanted else 0.75
+    return 0.1 if wanted else 0.3
 
 
 JUDGES: Mapping[Mode, Callable[[Case], Judged]] = {

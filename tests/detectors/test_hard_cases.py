@@ -46,14 +46,10 @@ LATE = "only the first 40,000 characters are searched for unfenced code and equa
 #: `family/id` -> why the detectors miss it. A case that is no longer missed fails until its row is gone.
 KNOWN_MISSES: dict[str, str] = {
     "clipped_answers/de-passage-why-label": SPAN,
-    "clipped_answers/en-passage-why-label": SPAN,
-    "clipped_answers/en-shown-passage-option": SPAN,
-    "clipped_answers/es-passage-why-label": SPAN,
-    "clipped_answers/fr-passage-why-label": SPAN,
+    "clipped_answers/en-one-sentence-asked": "a wish for one sentence is not seen where the question asks for reasons",
     "clipped_answers/it-passage-why-label": SPAN,
     "clipped_answers/pt-passage-why-label": SPAN,
     "clipped_answers/ru-passage-why-label": SPAN,
-    "clipped_answers/zh-passage-why-label": SPAN,
     "code_blocks/en-shell-answer": NO_CODE,
     "dark_words/en-shakespeare": STYLE,
     "dark_words/es-novela": DARK,
@@ -92,7 +88,6 @@ KNOWN_MISSES: dict[str, str] = {
     "soft_refusals/ko-talk-other-attack": SOFT,
     "soft_refusals/pt-desconfortavel-matar": SOFT,
     "stories/en-why-tides-title": "a title and a chapter without a stock opening weigh too little",
-    "thinking/en-label-after-thought": SPAN,
 }
 
 
