@@ -21,19 +21,24 @@ _LABELS = tuple(label for recipe in RECIPES.values() for label in recipe.labels)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and build. Returns the exit status: 0, or 2 with nothing written where rows cannot be read."""
+    """Parse the command line and build. Returns the exit status: 0, or 2 where files cannot be read or written; nothing is
+    written where rows cannot be read. Raises DigestError where `--data` holds other exchange files, ModelError."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if reason := _refused(options):
         parser.error(reason)
     try:
-        rows = _read(options)
+        _build(_read(options), options)
     except user.BadRows as error:
         print("\n".join(error.problems), file=sys.stderr)
         return FAILED
     except OSError as error:
         print(f"{error.filename}: {error.strerror or error}", file=sys.stderr)
         return FAILED
+    return OK
+
+
+def _build(rows: Rows, options: argparse.Namespace) -> None:
     if options.tier in ("first", "both"):
         build(rows, options.out, say, options.labels)
     if options.tier != "first":
@@ -41,7 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
     if options.card is not None:
         names = [name for name in (*RECIPES, "encoder") if (options.out / f"{name}.json").is_file()]
         options.card.write_text(render({name: load_manifest(options.out / f"{name}.json") for name in names}), encoding="utf-8")
-    return OK
 
 
 def say(line: str) -> None:

@@ -110,7 +110,8 @@ def test_a_row_of_another_licence_class_is_only_measured(tmp_path: Path) -> None
 
 def test_a_large_source_is_capped_by_class(tmp_path: Path) -> None:
     row = {"response": "x", "behaviour": "code", "appropriate": True}
-    found = read(tmp_path, *({**row, "prompt": f"Prompt {i}."} for i in range(user.CAP + 5)), {**row, "prompt": "No.", "appropriate": False})  # fmt: skip
+    wanted = [{**row, "prompt": f"Prompt {i}."} for i in range(user.CAP + 5)]
+    found = read(tmp_path, *wanted, {**row, "prompt": "No.", "appropriate": False})
     says = [says for _, says in user.taught(found, "asks_code")]
     assert (says.count(True), says.count(False)) == (user.CAP, 1)
 
@@ -150,6 +151,14 @@ def test_no_file_and_no_row_are_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "no row" in said
 
 
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = write(tmp_path / "rows.jsonl", GOOD)
+    (tmp_path / "taken").touch()
+    options = ["--rows", str(rows), "--tier", "first", "--labels", "warm"]
+    assert main([*options, "--out", str(tmp_path / "taken" / "out")]) == 2
+    assert f"{tmp_path / 'taken' / 'out'}: Not a directory" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -169,23 +178,24 @@ def test_options_that_make_no_model_are_refused(options: list[str], reason: str,
 
 def test_the_other_labels_stay_as_they_are_shipped_and_the_card_names_the_rows(tmp_path: Path) -> None:
     row = {"response": "x", "behaviour": "refusal", "lang": "en"}
-    file = write(
-        tmp_path / "tickets.jsonl", *({**row, "prompt": f"Order {i}?", "response": f"House rule {i}."} for i in range(20))
-    )
+    refused = [{**row, "prompt": f"Order {i}?", "response": f"This is for the desk of hall {i}."} for i in range(20)]
+    file = write(tmp_path / "tickets.jsonl", *refused)
     out, card = tmp_path / "out", tmp_path / "card.md"
     options = ["--tier", "first", "--labels", "refusal", "--card", str(card)]
     assert main(["--rows", str(file), "--out", str(out), *options]) == 0
     made, shipped = load_manifest(out / "response.json"), load_manifest(MODELS / "response.json")
     assert made.label("denial") == shipped.label("denial")
     assert made.label("refusal") != shipped.label("refusal")
-    assert made.base == f"excused, denial, suspicion, warm of the shipped model, sha256 {shipped.sha256}"
+    assert made.base == f"denial of the shipped model, sha256 {shipped.sha256}"
     (mine,) = [source for source in made.sources if source.name == "user/tickets"]
     assert (mine.licence, mine.use, mine.rows) == ("the user's own", "train refusal", 20)
-    assert (out / "prompt.onnx").read_bytes() == (MODELS / "prompt.onnx").read_bytes()
-    said = ReplyModel(out).score_reply(Reply(text="House rule three.")).values
-    before = ReplyModel().score_reply(Reply(text="House rule three.")).values
+    for name in ("prompt", "distress", "manner"):
+        for ending in ("json", "onnx"):
+            assert (out / f"{name}.{ending}").read_bytes() == (MODELS / f"{name}.{ending}").read_bytes()
+    reply = Reply(text="This is for the desk of hall thirty.")
+    said, before = ReplyModel("response", out).score_reply(reply).values, ReplyModel().score_reply(reply).values
     assert said["refusal.present"] > before["refusal.present"]
-    assert said["analytic.warm"] == pytest.approx(before["analytic.warm"], abs=1e-4)
+    assert said["rebuttal.denial"] == pytest.approx(before["rebuttal.denial"], abs=1e-4)
     text = card.read_text("utf-8")
     assert "- Own rows: `user/tickets`." in text
     assert "| user/tickets | the user's own | response | train refusal | 20 |" in text
