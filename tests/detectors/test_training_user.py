@@ -45,14 +45,16 @@ def lessons(folder: Path, *rows: Any) -> dict[str, list[bool]]:
         ({"behaviour": "math", "appropriate": True}, {"asks_math": [True]}),
         ({"behaviour": "fiction", "appropriate": False}, {"asks_fiction": [False]}),
         ({"behaviour": "extraction", "appropriate": True}, {"asks_extraction": [True]}),
-        ({"behaviour": "tool_call", "appropriate": False}, {"asks_tool": [False]}),
+        ({"behaviour": "tool_call", "appropriate": True}, {"asks_tool": [True]}),
+        ({"behaviour": "tool_call", "appropriate": False}, {}),
         ({"behaviour": "refusal", "appropriate": False}, {"refusal": [True]}),
         ({"behaviour": "refusal"}, {"refusal": [True]}),
         ({"behaviour": "refusal", "response": None}, {}),
         ({"behaviour": "rebuttal", "appropriate": True}, {"denial": [True]}),
         ({"behaviour": "none"}, {"refusal": [False], "denial": [False]}),
         ({"behaviour": "analytic", "appropriate": False}, {"distress": [True], "warm": [False]}),
-        ({"behaviour": "analytic", "appropriate": True}, {"distress": [True], "warm": [False]}),
+        ({"behaviour": "analytic"}, {"distress": [True], "warm": [False]}),
+        ({"behaviour": "analytic", "appropriate": True}, {"warm": [False]}),
         ({"prompt_harm": True}, {"harm": [True]}),
         ({"behaviour": "refusal", "prompt_harm": False}, {"harm": [False], "refusal": [True]}),
         ({"behaviour": "unknown"}, {}),
@@ -62,6 +64,23 @@ def test_a_row_teaches_what_it_says_and_no_more(
     tmp_path: Path, fields: dict[str, Any], expected: dict[str, list[bool]]
 ) -> None:
     assert lessons(tmp_path, {"prompt": "Why?", "response": "So.", **fields}) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"behaviour": "code", "appropriate": True}, {}),
+        ({"behaviour": "code", "appropriate": False}, {"asks_code": [False]}),
+        ({"behaviour": "analytic", "appropriate": False}, {"warm": [False]}),
+        ({"prompt_harm": True}, {}),
+        ({"prompt_harm": False}, {"harm": [False]}),
+    ],
+)
+def test_which_of_several_turns_asks_is_not_known(
+    tmp_path: Path, fields: dict[str, Any], expected: dict[str, list[bool]]
+) -> None:
+    messages = [{"role": "user", "content": "Sort this."}, {"role": "user", "content": "Thanks, go on."}]
+    assert lessons(tmp_path, {"messages": messages, "response": "So.", **fields}) == expected
 
 
 def test_a_good_answer_beside_a_cold_one_is_warm(tmp_path: Path) -> None:
@@ -200,4 +219,3 @@ def test_the_other_labels_stay_as_they_are_shipped_and_the_card_names_the_rows(t
     assert "- Own rows: `user/tickets`." in text
     assert "| user/tickets | the user's own | response | train refusal | 20 |" in text
     assert "| user/tickets | en | cross-fit | recall |" in text
-    assert f"- started from {made.base}" in text
