@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ from core.types import Reply
 from detectors.base import load_manifest
 from detectors.encoder import MODELS
 from detectors.onnx import ReplyModel
+from detectors.rows import BEHAVIOURS
 from detectors.training import examples, prompt_labels, reply_labels, user
 from detectors.training.__main__ import main
 from detectors.training.data import Row
 
+PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 LABELS = ("asks_code", "asks_math", "asks_fiction", "asks_extraction", "asks_check", "asks_tool", "distress", "harm",
           "refusal", "excused", "denial", "suspicion", "warm")  # fmt: skip
 
@@ -195,13 +199,16 @@ def test_options_that_make_no_model_are_refused(options: list[str], reason: str,
     assert reason in capsys.readouterr().err
 
 
-def test_the_other_labels_stay_as_they_are_shipped_and_the_card_names_the_rows(tmp_path: Path) -> None:
+def test_the_other_labels_stay_as_they_are_shipped_and_the_card_names_the_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     row = {"response": "x", "behaviour": "refusal", "lang": "en"}
     refused = [{**row, "prompt": f"Order {i}?", "response": f"This is for the desk of hall {i}."} for i in range(20)]
     file = write(tmp_path / "tickets.jsonl", *refused)
     out, card = tmp_path / "out", tmp_path / "card.md"
     options = ["--tier", "first", "--labels", "refusal", "--card", str(card)]
     assert main(["--rows", str(file), "--out", str(out), *options]) == 0
+    assert "own rows teach refusal: 20 yes, 0 no\n" in capsys.readouterr().err
     made, shipped = load_manifest(out / "response.json"), load_manifest(MODELS / "response.json")
     assert made.label("denial") == shipped.label("denial")
     assert made.label("refusal") != shipped.label("refusal")
@@ -219,3 +226,27 @@ def test_the_other_labels_stay_as_they_are_shipped_and_the_card_names_the_rows(t
     assert "- Own rows: `user/tickets`." in text
     assert "| user/tickets | the user's own | response | train refusal | 20 |" in text
     assert "| user/tickets | en | cross-fit | recall |" in text
+
+
+def documented() -> Iterator[tuple[dict[str, Any], dict[str, list[bool]]]]:
+    """What docs/training.md says that a row teaches: fields of a row, and label -> yes or no."""
+    said = {"appropriate: true": True, "appropriate: false": False, "not said": None}
+    table = PAGE[PAGE.index("| `behaviour` | `appropriate: true` |") :].split("\n\n")[0].splitlines()
+    head = [cell.strip(" `") for cell in table[0].strip("|").split("|")]
+    for line in table[2:]:
+        behaviour, *cells = (cell.strip() for cell in line[1:-1].split("|"))
+        for column, cell in zip(head[1:], cells, strict=True):
+            lessons = {label: [word == "yes"] for word, label in re.findall(r"(yes|no) `(\w+)`", cell)}
+            yield {"behaviour": behaviour.strip("`"), "appropriate": said[column]}, lessons
+
+
+def test_the_page_says_what_rows_teach(tmp_path: Path) -> None:
+    rows = list(documented())
+    assert sorted(fields["behaviour"] for fields, _ in rows) == sorted(BEHAVIOURS * 3)
+    for fields, expected in rows:
+        assert lessons(tmp_path, {"prompt": "Why?", "response": "So.", **fields}) == expected, fields
+
+
+def test_the_row_on_the_page_is_one(tmp_path: Path) -> None:
+    (row,) = re.findall(r"```json\n(.*)\n```", PAGE)
+    assert lessons(tmp_path, row.encode()) == {"asks_code": [True]}
