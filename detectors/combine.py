@@ -54,7 +54,7 @@ CERTAIN = 0.9
 REFUSAL_BOTH, REFUSAL_FIRST = (3.3, 0.57, 1.84, -1.8), (3.65, 2.1, 1.84, -4.0)
 #: Characters of the prompt in which a refusal that is to be translated or corrected is looked for.
 MATERIAL_CHARS = 4_000
-_QUOTES = ("“”", "„”", "„“", "«»", "「」", "『』", "‹›")
+_QUOTES = (("“", "”"), ("„", "”"), ("«", "»"), ("「", "」"), ("『", "』"))
 #: How a letter begins: a short line that ends in a comma or a colon.
 _SALUTATION = re.compile(r"[^\n.?]{2,50}[,:，：]\s*\n")
 #: A reply beyond this, without any word or sign of refusing, is not read by the first tier: soft refusals are short.
@@ -397,7 +397,7 @@ def _label_wanted(case: Case) -> bool:
 
 
 def _label_unwanted(case: Case) -> float:
-    """How likely a label is too little: it is where the question asks for reasons; a passage alone wants one as often as not."""
+    """How likely a label is too little: it is where the question asks for reasons; a passage alone says little."""
     if "passage_scaffold" not in case.triggers:
         return 0.1
     wanted = case.licence("asks_extraction") >= 0.5

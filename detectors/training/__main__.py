@@ -11,7 +11,7 @@ from detectors.base import load_manifest
 from detectors.training import shipped, user
 from detectors.training.build import build
 from detectors.training.card import render
-from detectors.training.data import Row, load
+from detectors.training.data import DigestError, Row, load
 from detectors.training.digests import SHA256
 from detectors.training.examples import Rows
 from detectors.training.recipes import RECIPES
@@ -22,7 +22,7 @@ _LABELS = tuple(label for recipe in RECIPES.values() for label in recipe.labels)
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and build. Returns the exit status: 0, or 2 where files cannot be read or written; nothing is
-    written where rows cannot be read. Raises DigestError where `--data` holds other exchange files, ModelError."""
+    written where rows cannot be read, or are not those that the recipes were made for. Raises ModelError."""
     root = parser()
     options = root.parse_args(arguments)
     if reason := _refused(options):
@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         _build(_read(options), options)
     except user.BadRows as error:
         print("\n".join(error.problems), file=sys.stderr)
+        return FAILED
+    except DigestError as error:
+        print(error, file=sys.stderr)
         return FAILED
     except OSError as error:
         print(f"{error.filename}: {error.strerror or error}", file=sys.stderr)
