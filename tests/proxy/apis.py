@@ -1,0 +1,102 @@
+"""The guarded APIs beside chat completions, as tests ask and answer them: one value each, so that one suite holds for all.
+
+One rule: bodies are written as the providers document them, with fields and events that this code need not know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.proxy.fake_upstream import DONE, JSON, SSE, Answer
+
+Doc = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Api:
+    """One API. `ask(prompt)`: a request; `plain`, `stream`: an answer with this text; `asked`: the prompt a request holds.
+
+    `read`: the text of a plain body; `said`: that of a stream's documents. `kind`: the type of its errors for a bad request."""
+
+    name: str
+    path: str
+    ask: Callable[..., Doc]
+    plain: Callable[[str], bytes]
+    stream: Callable[[str], Sequence[bytes]]
+    asked: Callable[[Doc], str]
+    read: Callable[[Doc], str]
+    said: Callable[[Sequence[Doc]], str]
+    error: Callable[[Doc], str]
+    blocked: Callable[[Doc], bool]
+
+    def answer(self, text: str, stream: bool) -> Answer:
+        """An answer with this text."""
+        if stream:
+            return Answer(self.stream(text), headers=list(SSE))
+        return Answer([self.plain(text)], headers=list(JSON), length=True)
+
+    def body(self, prompt: Any, **fields: Any) -> bytes:
+        """A request as bytes."""
+        return json.dumps(self.ask(prompt, **fields)).encode()
+
+    def text(self, body: bytes, stream: bool) -> str:
+        """What a body says."""
+        return self.said(docs_of(body)) if stream else self.read(json.loads(body))
+
+
+def docs_of(body: bytes) -> list[Doc]:
+    """The documents of a stream."""
+    lines = [line[5:].strip() for line in body.splitlines() if line.startswith(b"data:")]
+    return [json.loads(line) for line in lines if line != b"[DONE]"]
+
+
+def words(text: str) -> list[str]:
+    """A text cut as servers cut it."""
+    parts = text.split(" ")
+    return [(" " if place else "") + part for place, part in enumerate(parts)]
+
+
+def named(doc: Doc) -> bytes:
+    """An event with the name of its document's type."""
+    return f"event: {doc['type']}\ndata: {json.dumps(doc)}\n\n".encode()
+
+
+# ---- legacy completions
+
+_TEXT = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "x_new": {"a": [1, None]}}
+_USAGE = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
+
+
+def _text_chunk(text: str, finish: str | None = None, index: int = 0) -> bytes:
+    choice = {"index": index, "text": text, "logprobs": None, "finish_reason": finish, "x_new": 1}
+    return b"data: " + json.dumps({**_TEXT, "choices": [choice]}).encode() + b"\n\n"
+
+
+def text_completion(*texts: str) -> bytes:
+    """The body of a plain answer, one choice a text."""
+    choices = [{"index": i, "text": t, "logprobs": {"tokens": []}, "finish_reason": "stop"} for i, t in enumerate(texts)]
+    return json.dumps({**_TEXT, "choices": choices, "usage": _USAGE}).encode()
+
+
+COMPLETIONS = Api(
+    name="completions",
+    path="/v1/completions",
+    ask=lambda prompt, **fields: {"model": "m", "prompt": prompt, "max_tokens": 60, **fields},
+    plain=text_completion,
+    stream=lambda text: [
+        *map(_text_chunk, words(text)),
+        _text_chunk("", "stop"),
+        b"data: " + json.dumps({**_TEXT, "choices": [], "usage": _USAGE}).encode() + b"\n\n",
+        DONE,
+    ],
+    asked=lambda doc: str(doc["prompt"]),
+    read=lambda doc: str(doc["choices"][0]["text"]),
+    said=lambda docs: "".join(choice["text"] for doc in docs for choice in doc["choices"]),
+    error=lambda doc: str(doc["error"]["type"]),
+    blocked=lambda doc: any(choice.get("finish_reason") == "content_filter" for choice in doc.get("choices", ())),
+)
+
+APIS = [COMPLETIONS]
