@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.wire import chat, completions
+from proxy.wire import chat, completions, messages
 from proxy.wire.codec import Codec
 
 CODECS: Final[Mapping[str, Codec]] = {
     "chat_completions": chat,
     "completions": completions,
+    "messages": messages,
 }
 
 
 def speaking(endpoint: str, path: str) -> Codec:
-    """The codec whose errors a client of this endpoint understands."""
-    return CODECS.get(endpoint, chat)
+    """The codec whose errors a client of this endpoint understands. `path`: without its prefix."""
+    return CODECS.get(endpoint) or (messages if path.startswith("/v1/messages") else chat)

@@ -17,16 +17,16 @@ Doc = dict[str, Any]
 
 @dataclass(frozen=True)
 class Api:
-    """One API. `ask(prompt)`: a request; `plain`, `stream`: an answer with this text; `asked`: the prompt a request holds.
+    """One API. `ask(prompt)`: a request; `plain`, `stream`: an answer with this text.
 
-    `read`: the text of a plain body; `said`: that of a stream's documents. `kind`: the type of its errors for a bad request."""
+    `read`: the text of a plain body; `said`: that of a stream's documents. `error`: the type an error names. `blocked`:
+    whether a document says that the provider withheld the answer."""
 
     name: str
     path: str
     ask: Callable[..., Doc]
     plain: Callable[[str], bytes]
     stream: Callable[[str], Sequence[bytes]]
-    asked: Callable[[Doc], str]
     read: Callable[[Doc], str]
     said: Callable[[Sequence[Doc]], str]
     error: Callable[[Doc], str]
@@ -92,11 +92,74 @@ COMPLETIONS = Api(
         b"data: " + json.dumps({**_TEXT, "choices": [], "usage": _USAGE}).encode() + b"\n\n",
         DONE,
     ],
-    asked=lambda doc: str(doc["prompt"]),
     read=lambda doc: str(doc["choices"][0]["text"]),
     said=lambda docs: "".join(choice["text"] for doc in docs for choice in doc["choices"]),
     error=lambda doc: str(doc["error"]["type"]),
     blocked=lambda doc: any(choice.get("finish_reason") == "content_filter" for choice in doc.get("choices", ())),
 )
 
-APIS = [COMPLETIONS]
+# ---- Anthropic messages
+
+_HEAD = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "x_new": {"a": [1, None]}}
+_STARTED = {"input_tokens": 2, "cache_creation_input_tokens": 1, "cache_read_input_tokens": 2, "output_tokens": 1}
+_THOUGHT = {"type": "thinking", "thinking": "Hm \u00e9.", "signature": "c2ln"}
+
+
+def message_of(*blocks: Doc, stop: str = "end_turn") -> bytes:
+    """The body of a plain answer."""
+    usage = {**_STARTED, "output_tokens": 7, "service_tier": "standard"}
+    doc = {**_HEAD, "content": list(blocks), "stop_reason": stop, "stop_sequence": None, "usage": usage}
+    return json.dumps(doc).encode()
+
+
+def block_events(index: int, block: Doc, *deltas: Doc) -> list[bytes]:
+    """The events of one content block."""
+    start = {"type": "content_block_start", "index": index, "content_block": block}
+    middle = [named({"type": "content_block_delta", "index": index, "delta": delta}) for delta in deltas]
+    return [named(start), *middle, named({"type": "content_block_stop", "index": index})]
+
+
+def message_events(*blocks: list[bytes], stop: str = "end_turn") -> list[bytes]:
+    """The events of a streamed answer."""
+    started = {**_HEAD, "content": [], "stop_reason": None, "stop_sequence": None, "usage": _STARTED}
+    ended = {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": {"output_tokens": 7}}
+    return [
+        named({"type": "message_start", "message": started}),
+        named({"type": "ping"}),
+        *(event for block in blocks for event in block),
+        named({"type": "x_new_event", "a": 1}),
+        named(ended),
+        named({"type": "message_stop"}),
+    ]
+
+
+def _text_events(index: int, text: str) -> list[bytes]:
+    return block_events(index, {"type": "text", "text": ""}, *({"type": "text_delta", "text": word} for word in words(text)))
+
+
+_THOUGHT_EVENTS = block_events(
+    0,
+    {"type": "thinking", "thinking": "", "signature": ""},
+    {"type": "thinking_delta", "thinking": "Hm \u00e9."},
+    {"type": "signature_delta", "signature": "c2ln"},
+)
+
+MESSAGES = Api(
+    name="messages",
+    path="/v1/messages",
+    ask=lambda prompt, **fields: {
+        "model": "m",
+        "max_tokens": 60,
+        "system": [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}],
+        "messages": [{"role": "user", "content": [{"type": "text", "text": prompt}]}],
+        **fields,
+    },
+    plain=lambda text: message_of(_THOUGHT, {"type": "text", "text": text, "citations": None}),
+    stream=lambda text: message_events(_THOUGHT_EVENTS, _text_events(1, text)),
+    read=lambda doc: "".join(block.get("text", "") for block in doc["content"]),
+    said=lambda docs: "".join(doc["delta"].get("text", "") for doc in docs if doc["type"] == "content_block_delta"),
+    error=lambda doc: str(doc["error"]["type"]) if doc["type"] == "error" else "",
+    blocked=lambda doc: "refusal" in (doc.get("stop_reason"), doc.get("delta", {}).get("stop_reason")),
+)
+
+APIS = [COMPLETIONS, MESSAGES]
