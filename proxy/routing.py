@@ -30,7 +30,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     "chat_completions", "guard_check", "models", "embeddings", "completions", "responses", "messages", "other", "refused",
 )  # fmt: skip
 #: Endpoints whose answers are judged. A POST to a path that ends like one of these is never passed through.
-GUARDED: frozenset[Endpoint] = frozenset({"chat_completions", "completions", "messages"})
+GUARDED: frozenset[Endpoint] = frozenset({"chat_completions", "completions", "messages", "responses"})
 
 _PLAIN: Mapping[str, Endpoint] = {
     "/v1/chat/completions": "chat_completions",
@@ -47,6 +47,7 @@ _CHECK = "/v1/guard/check"
 _ENDS: Mapping[str, Endpoint] = {
     "/chat/completions": "chat_completions",
     "/completions": "completions",
+    "/responses": "responses",
     "/v1/messages": "messages",  # not every `/messages`: `/v1/threads/x/messages` is another API
 }
 #: Decoded so often at most: `%252e` is two layers. What is still encoded after that is refused.

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.wire import chat, completions, messages
+from proxy.wire import chat, completions, messages, responses
 from proxy.wire.codec import Codec
 
 CODECS: Final[Mapping[str, Codec]] = {
     "chat_completions": chat,
     "completions": completions,
     "messages": messages,
+    "responses": responses,
 }
 
 

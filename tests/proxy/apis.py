@@ -162,4 +162,97 @@ MESSAGES = Api(
     blocked=lambda doc: "refusal" in (doc.get("stop_reason"), doc.get("delta", {}).get("stop_reason")),
 )
 
-APIS = [COMPLETIONS, MESSAGES]
+# ---- OpenAI responses
+
+_RESPONSE: Doc = {
+    "id": "resp_1", "object": "response", "created_at": 1, "model": "m", "status": "completed", "error": None,
+    "incomplete_details": None, "instructions": None, "parallel_tool_calls": True, "tool_choice": "auto", "tools": [],
+    "temperature": 1.0, "top_p": 1.0, "metadata": {}, "store": True, "x_new": {"a": [1, None]},
+}  # fmt: skip
+_SPENT = {
+    "input_tokens": 5,
+    "input_tokens_details": {"cached_tokens": 1},
+    "output_tokens": 7,
+    "output_tokens_details": {"reasoning_tokens": 2},
+    "total_tokens": 12,
+}
+_REASONING: Doc = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm \u00e9."}]}
+
+
+def output_message(text: str, identity: str = "msg_1") -> Doc:
+    """A message among the items of an answer."""
+    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {"type": "message", "id": identity, "status": "completed", "role": "assistant", "content": [part]}
+
+
+def response_of(*items: Doc, **fields: Any) -> Doc:
+    """A whole response."""
+    return {**_RESPONSE, "output": list(items), "usage": _SPENT, **fields}
+
+
+def numbered(*docs: Doc) -> list[bytes]:
+    """Events in their order."""
+    return [named({**doc, "sequence_number": number}) for number, doc in enumerate(docs)]
+
+
+def item_docs(index: int, item: Doc, *middle: Doc) -> list[Doc]:
+    """The events of one item: added, what fills it, done."""
+    at = {"output_index": index, "item_id": item["id"]}
+    began = {**item, **({"content": [], "status": "in_progress"} if "content" in item else {})}
+    began.update({"arguments": ""} if "arguments" in item else {})
+    return [
+        {"type": "response.output_item.added", "output_index": index, "item": began},
+        *({**doc, **at} for doc in middle),
+        {"type": "response.output_item.done", "output_index": index, "item": item},
+    ]
+
+
+def message_docs(index: int, text: str, identity: str = "msg_1") -> list[Doc]:
+    """The events of a message."""
+    item = output_message(text, identity)
+    (part,) = item["content"]
+    return item_docs(
+        index,
+        item,
+        {"type": "response.content_part.added", "content_index": 0, "part": {**part, "text": ""}},
+        *({"type": "response.output_text.delta", "content_index": 0, "delta": w, "logprobs": []} for w in words(text)),
+        {"type": "response.output_text.done", "content_index": 0, "text": text, "logprobs": []},
+        {"type": "response.content_part.done", "content_index": 0, "part": part},
+    )
+
+
+def response_docs(*items: list[Doc], **fields: Any) -> list[Doc]:
+    """The documents of a streamed answer."""
+    began = {**_RESPONSE, "status": "in_progress", "output": [], "usage": None}
+    done = [docs[-1]["item"] for docs in items]
+    return [
+        {"type": "response.created", "response": began},
+        {"type": "response.in_progress", "response": began},
+        *(doc for docs in items for doc in docs),
+        {"type": "response.x_new", "a": 1},
+        {"type": "response.completed", "response": response_of(*done, **fields)},
+    ]
+
+
+_REASONED = item_docs(
+    0, _REASONING, {"type": "response.reasoning_summary_text.delta", "summary_index": 0, "delta": "Hm \u00e9."}
+)
+
+RESPONSES = Api(
+    name="responses",
+    path="/v1/responses",
+    ask=lambda prompt, **fields: {
+        "model": "m",
+        "instructions": "Be kind.",
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": prompt}]}],
+        **fields,
+    },
+    plain=lambda text: json.dumps(response_of(_REASONING, output_message(text))).encode(),
+    stream=lambda text: numbered(*response_docs(_REASONED, message_docs(1, text))),
+    read=lambda doc: "".join(p["text"] for item in doc["output"] for p in item.get("content", ())),
+    said=lambda docs: "".join(doc["delta"] for doc in docs if doc["type"] == "response.output_text.delta"),
+    error=lambda doc: str(doc["error"]["type"]),
+    blocked=lambda doc: doc.get("response", doc).get("incomplete_details") == {"reason": "content_filter"},
+)
+
+APIS = [COMPLETIONS, MESSAGES, RESPONSES]

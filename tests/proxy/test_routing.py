@@ -107,6 +107,7 @@ def test_other_paths_to_chat_completions_are_guarded_too(router: Router, path: s
     [
         ("/v1/completions", "completions"), ("//v1//completions/", "completions"), ("/completions", "completions"),
         ("/openai/deployments/x/completions", "completions"), ("/V1/Completions", "completions"),
+        ("/v1/responses", "responses"), ("/openai/responses", "responses"), ("/v1/responses/x/..", "responses"),
         ("/v1/messages", "messages"), ("/anthropic/v1/messages/", "messages"), ("/v1/%6dessages", "messages"),
     ],
 )  # fmt: skip
