@@ -100,7 +100,7 @@ _METHOD = """\
 
 def render(manifests: Mapping[str, Manifest]) -> str:
     """The whole card as markdown. Models that learned from a user's own rows say so first."""
-    base = next((manifest.base for manifest in manifests.values() if manifest.base), "nothing")
+    base = next((m.base for m in manifests.values() if m.base and m.features is None), "nothing")
     intro = _INTRO.replace("{base}", base)
     parts = [intro]
     own = sorted(
@@ -120,7 +120,8 @@ def _model(manifest: Manifest) -> str:
         f"## {manifest.file}",
         "",
         f"- revision {manifest.revision}, {manifest.bytes} bytes, sha256 `{manifest.sha256}`",
-        f"- starts from {manifest.base}" if manifest.features is None else f"- features: {_features(manifest.features)}",
+        *([f"- starts from {manifest.base}"] if manifest.base else []),
+        *([f"- features: {_features(manifest.features)}"] if manifest.features is not None else []),
         f"- reads {_reads(manifest)}",
         "",
     ]
