@@ -32,7 +32,7 @@ are weighed in `detectors/combine.py` and `detectors/rebuttal.py`; policies only
 
 ## How they work
 
-The *first tier* reads what a verdict may hang on, in some 20 microseconds a text: linear models over hashed features. A text is
+The *first tier* reads what a verdict may hang on, in some 50 microseconds a text: linear models over hashed features. A text is
 lower-cased, NFC-normalised and read as UTF-8 bytes; byte n-grams, words and word pairs (of an answer also its opening words once
 more) are hashed to the rows of a table, and a probability is the sigmoid of their weighted sum. Table, sum and calibration are
 inside the ONNX graph; the hashing is `detectors/features.py`, and a model refuses to load beside another version of it.
