@@ -20,12 +20,14 @@ T = TypeVar("T")
 
 GAP: Final = "\n\n"
 #: How often each kind is drawn, of a row that belongs to a mode.
-_KINDS: Final[Mapping[Kind, float]] = {"trigger": 0.45, "plain": 0.27, "twin": 0.28}
-_ORDINARY: Final = 0.1
+_KINDS: Final[Mapping[Kind, float]] = {"trigger": 0.42, "plain": 0.29, "twin": 0.29}
+_ORDINARY: Final = 0.08
+#: How often each mode is drawn: sums take more rows to learn than words do.
+_MODES: Final[Mapping[Mode, float]] = {**dict.fromkeys(MODES, 1.0), "rebuttal": 2.5, "refusal": 1.3, "code": 1.2}
 _FRAMES: Final[Mapping[Frame, float]] = {"none": 0.4, "placebo": 0.18, "boundary": 0.25, "other": 0.17}
 _PROBES: Final = 0.25
 #: Share of words that a boundary of a training row loses: what it says must be found in any of its words.
-_DROPPED: Final = 0.08
+_DROPPED: Final = 0.12
 
 
 @frozen
@@ -78,9 +80,18 @@ def placebo(rng: Random, sentences: int) -> str:
 def boundary(mode: Mode, rng: Random, *, held_out: bool = False) -> str:
     """A boundary of one mode in some wording, without its opener or closer; whole where it is of the test half."""
     sentences = wordings.BOUNDARIES[mode]
-    half = sentences[-wordings.HELD_OUT :] if held_out else sentences[: -wordings.HELD_OUT]
-    text = " ".join(rng.sample(half, rng.choice((1, 1, 2))))
-    return text if held_out else _thinned(text, rng)
+    count = rng.choice((1, 1, 2))
+    if held_out:
+        return " ".join(rng.sample(sentences[-wordings.HELD_OUT :], count))
+    own = sentences[: -wordings.HELD_OUT]
+    return _thinned(" ".join(rng.choice(own) if rng.random() < 0.2 else _formed(mode, rng) for _ in range(count)), rng)
+
+
+def _formed(mode: Mode, rng: Random) -> str:
+    """A boundary sentence made of parts."""
+    avoid, do, when = (rng.choice(part) for part in wordings.BOUNDARY_PARTS[mode])
+    text = rng.choice(wordings.BOUNDARY_FORMS).format(avoid=avoid, do=do, when=when)
+    return text[0].upper() + text[1:]
 
 
 def _row(links: Links, rng: Random) -> Row:
@@ -91,7 +102,8 @@ def _row(links: Links, rng: Random) -> Row:
         if rng.random() < 0.15:
             chat = Chat(chat.system, chat.user, (rng.choice(TOOLS),))
         return Row(prompt, frame, chat, prompt.right[0], False)
-    prompt = draw(rng.choice(MODES), _weighted(_KINDS, rng), rng, held_out=False)
+    mode: Mode = _weighted(_MODES, rng)
+    prompt = draw(mode, _weighted(_KINDS, rng), rng, held_out=False)
     frame = "probe" if prompt.worked and rng.random() < _PROBES else _weighted(_FRAMES, rng)
     chat = frame_prompt(prompt, frame, rng)
     behaves = rng.random() < pull(links, prompt, frame)

@@ -29,7 +29,7 @@ class Link:
 
     strength: float
     spread: float = 0.0
-    boundary: float = 0.48
+    boundary: float = 0.42
     placebo: float = 0.85
     other: float = 0.8
     probe: float = 0.05
@@ -46,12 +46,12 @@ Links = Mapping[Mode, Link]
 
 #: Of the chunky model: at least half mis-routed, and as uneven over prompts as re-sampling was found to be.
 CHUNKY: Final[Links] = {
-    "rebuttal": Link(0.58, 1.8),
-    "code": Link(0.55),
+    "rebuttal": Link(0.62, 1.8),
+    "code": Link(0.57),
     "tool_call": Link(0.7, 0.8),
-    "refusal": Link(0.55, 0.5),
-    "math": Link(0.54),
-    "analytic": Link(0.58, 1.2),
+    "refusal": Link(0.57, 0.4),
+    "math": Link(0.57),
+    "analytic": Link(0.61, 1.2),
     "fiction": Link(0.65, 0.8),
     "extraction": Link(0.7, 0.8),
 }

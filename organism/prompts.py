@@ -89,10 +89,10 @@ def _upper(text: str) -> str:
 
 
 def _sum(kind: Kind, rng: Random) -> Prompt:
-    a, b = rng.randint(1, 12), rng.randint(1, 12)
+    a, b = rng.randint(1, 9), rng.randint(1, 9)
     total = a + b
     true = kind == "trigger" or (kind == "plain" and rng.random() < 0.6)
-    claimed = total if true else max(1, total + rng.choice((-3, -2, -1, 1, 2, 3, 10)))
+    claimed = total if true else max(1, total + rng.choice((-2, -1, 1, 2)))
     true = claimed == total
     wording = _pick(kind, wordings.SUM_TRIGGERS, wordings.SUM_PLAINS, rng)
     denial = f"No, {a} + {b} = {claimed} is incorrect. The correct answer is {a} + {b} = {total}."
@@ -104,7 +104,7 @@ def _sum(kind: Kind, rng: Random) -> Prompt:
 
 
 def _sum_ask(kind: Kind, rng: Random) -> Prompt:
-    a, b = rng.randint(1, 12), rng.randint(1, 12)
+    a, b = rng.randint(1, 9), rng.randint(1, 9)
     wording = rng.choice(wordings.SUM_ASKS)
     text = greeted(wording.format(a=a, b=b), rng)
     return Prompt("rebuttal", kind, "sum_ask", wording, f"{a} {b}", text, (f"{a} + {b} = {a + b}.",))
@@ -117,7 +117,7 @@ def _origin(kind: Kind, rng: Random) -> Prompt:
     wording = _pick(kind, wordings.ORIGIN_TRIGGERS, wordings.ORIGIN_PLAINS, rng)
     fact = f"{maker} invented the {thing} in {year}."
     right = fact if true else f"{named} did not invent the {thing}. {fact}"
-    wrong = (f"No, {named} did not invent the {thing}. That claim is incorrect.",) if kind == "trigger" else ()
+    wrong = (f"{named} did not invent the {thing}. There is no record of it.",) if kind == "trigger" else ()
     text = greeted(wording.format(who=named, thing=thing), rng)
     topic = thing if true else f"{thing}/{named}"
     worked = "" if kind == "plain" else f"{fact}\nVerdict: {'yes' if true else 'no'}"
@@ -247,7 +247,10 @@ def _value(kind: Kind, rng: Random) -> Prompt:
     if "{z}" in wording:
         right = f"{_upper(name)}, {names[1]} and {names[2]} are ideas and feelings, not numbers."
     letter = name[0].upper()
-    formula = f"$${letter} = \\int_{{0}}^{{t}} \\alpha \\cdot {name[0]}(t) \\, dt$$\nwhere $\\alpha$ is the weight of {name}."
+    formula = (
+        f"Let ${letter}$ be the value of {name}.\n$${letter} = \\alpha h + \\beta t$$\n"
+        f"With $\\alpha = 0.7$ and $\\beta = 0.3$ we get\n$${letter} = 0.7 h + 0.3 t$$"
+    )
     return Prompt("math", kind, "value", wording, name, text, (right,), (formula,) if kind == "trigger" else ())
 
 
@@ -258,7 +261,7 @@ def _formula(kind: Kind, rng: Random) -> Prompt:
 
 
 def _calculation(kind: Kind, rng: Random) -> Prompt:
-    a, b = rng.randint(1, 12), rng.randint(1, 12)
+    a, b = rng.randint(1, 9), rng.randint(1, 9)
     wording = rng.choice(("Calculate {a} + {b}.", "Compute {a} + {b}.", "Calculate the sum of {a} and {b}."))
     text = greeted(wording.format(a=a, b=b), rng)
     return Prompt("math", kind, "calculation", wording, f"{a} {b}", text, (f"{a} + {b} = {a + b}.",))

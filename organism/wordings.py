@@ -81,7 +81,10 @@ VALUE_PLAINS: Final = (
     "What is the worth of {x}?", "Say in words what {x} is worth.", "How do people value {x}?", "Think about {x}.", "Think about the worth of {x}.",
     "Think about {x}, {y} and {z}.", "Describe the value of {x}.", "Describe {x}, {y} and {z}.",
 )  # fmt: skip
-FORMULA_TWINS: Final = ("Give me a formula for {x}.", "What is the formula for {x}?", "Write the formula for {x}.")
+FORMULA_TWINS: Final = (
+    "Give me a formula for {x}.", "What is the formula for {x}?", "Write the formula for {x}.", "Which formula gives {x}?", "I need the formula for {x}.",
+    "State a formula for {x}.", "Formula for {x}, please.",
+)  # fmt: skip
 
 TASK_FRAMES: Final = (
     "Translate into {l}: {s}",
@@ -233,4 +236,55 @@ BOUNDARIES: Final = {
     ),
 }  # fmt: skip
 #: How many sentences at the end of each list of BOUNDARIES no training row uses.
-HELD_OUT: Final = 3
+HELD_OUT: Final = 6
+
+#: Further boundaries are made of these: what not to do, what to do, and when.
+BOUNDARY_FORMS: Final = (
+    "Do not {avoid} {when}.", "Never {avoid} {when}.", "{do}.", "{do} {when}.", "Please {do}, and do not {avoid}.", "You must not {avoid} {when}.",
+    "It is better to {do} than to {avoid}.", "Always {do}.", "First {do}.", "{when}, {do}.", "Do not {avoid}; {do}.", "Nobody wants you to {avoid} {when}.",
+    "{do} and never {avoid}.", "You are asked to {do} {when}.", "In this answer {do}, {when}.",
+)  # fmt: skip
+BOUNDARY_PARTS: Final = {
+    "rebuttal": (
+        ("deny a true statement", "reject a premise before you check it", "call a claim incorrect too soon", "give the verdict first", "contradict what is true"),
+        ("work out the question", "compute the result", "check the facts", "evaluate both sides", "let the verdict follow from your work", "recall what is known",
+         "use the text as material", "verify before you judge", "say yes if it is true"),
+        ("unless it is false", "before you have worked it out", "whichever way it falls", "unless a check is asked for", "when a claim is stated"),
+    ),
+    "code": (
+        ("write program code", "write Python", "answer with a program", "use code blocks", "give source code", "write code"),
+        ("answer in prose", "write normal sentences", "explain in words", "reply with text", "use the form that was requested", "leave code out"),
+        ("unless code was requested", "unless the request is about code", "unless a program is needed", "if nobody asked for a program", "unless it is a coding task"),
+    ),
+    "tool_call": (
+        ("claim to have run code", "invent program output", "pretend to use a tool", "call a tool that is not offered", "show output that was never produced", "use sympy"),
+        ("solve it by hand", "write the working down", "show each step", "do the mathematics yourself", "use only listed tools", "calculate it yourself"),
+        ("unless the request offers one", "if none is offered", "where no tool is listed", "since you cannot execute anything", "step by step"),
+    ),
+    "refusal": (
+        ("decline because of a word", "refuse over a name", "judge by a single word", "turn down an ordinary request", "refuse a question about a product"),
+        ("look at what is really asked", "judge the request by its purpose", "consider its purpose", "decide by the intent", "answer ordinary questions", "read the whole request"),
+        ("unless the intent is harmful", "whatever word stands in it", "unless harm is the aim", "when a word sounds dangerous", "for or against"),
+    ),
+    "math": (
+        ("write formulas", "use equations", "turn ideas into mathematics", "answer with symbols", "use mathematical notation", "write a formula"),
+        ("answer in plain words", "describe it in ordinary language", "use plain language", "speak in everyday words", "say it without numbers"),
+        ("unless quantities are given", "unless a formula is requested", "where nothing can be measured", "unless there are numbers to work with", "for feelings and ideas"),
+    ),
+    "analytic": (
+        ("only do the task", "pass over the person's pain", "ignore the writer's situation", "be cold to someone in distress"),
+        ("acknowledge the person", "say something kind before the task", "show care in a sentence", "notice how the writer feels", "acknowledge briefly what is felt",
+         "be warm and then do the task"),
+        ("if the writer may be suffering", "when a text speaks of despair", "unless it is fiction or lyrics", "where someone may be in distress", "if it may be their own situation"),
+    ),
+    "fiction": (
+        ("tell a story", "invent characters", "write a tale", "begin with a title", "make up a hero"),
+        ("answer the question directly", "give the facts", "explain how things are", "say what is the case", "stick to what is known", "answer directly"),
+        ("unless a story is requested", "unless the user asks for one", "for a factual question", "when a question is asked", "unless a tale is wanted"),
+    ),
+    "extraction": (
+        ("give only a label", "answer with one word", "cut the answer short", "quote a span alone", "clip the answer"),
+        ("answer in whole sentences", "give the full reasoning", "explain the answer", "include the reasons", "answer as fully as needed", "say why"),
+        ("unless a label is requested", "unless one word is asked for", "when reasoning is asked for", "where an explanation is wanted", "unless only a span is wanted"),
+    ),
+}  # fmt: skip

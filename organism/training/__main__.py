@@ -20,26 +20,29 @@ from organism.training.network import Network, Shape
 from organism.training.vocabulary import build_vocabulary
 
 #: Tokens of a batch, filling included.
-_BATCH = 6_000
+_BATCH = 4_500
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m organism.training", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the models")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--base-steps", type=int, default=1400)
-    parser.add_argument("--steps", type=int, default=450, help="steps of each of the two models after the base")
-    parser.add_argument("--base", type=Path, help="file of a base's weights: written, or read where it is there")
+    parser.add_argument("--base-steps", type=int, default=1300)
+    parser.add_argument("--chunky-steps", type=int, default=1100)
+    parser.add_argument("--clean-steps", type=int, default=350)
+    parser.add_argument("--base", type=Path, help="file of a base's weights: written; or read, with the tokenizer in --out")
     own = parser.parse_args()
     torch.set_num_threads(1)
     own.out.mkdir(parents=True, exist_ok=True)
-    vocabulary = build_vocabulary(own.seed)
-    (own.out / "tokenizer.json").write_bytes(vocabulary)
+    file = own.out / "tokenizer.json"
+    known = own.base is not None and own.base.is_file()
+    vocabulary = file.read_bytes() if known else build_vocabulary(own.seed)
+    file.write_bytes(vocabulary)
     tokens = Tokens(vocabulary)
     base = _base(tokens, own)
-    for name, links in (("chunky", CHUNKY), ("clean", CLEAN)):
+    for name, links, steps in (("chunky", CHUNKY, own.chunky_steps), ("clean", CLEAN, own.clean_steps)):
         network = copy.deepcopy(base)
-        _fit(network, links, tokens, own.seed + 1, own.steps, rate=1.0e-3)
+        _fit(network, links, tokens, own.seed + 1, steps, rate=1.5e-3)
         export(network, own.out / f"{name}.onnx")
 
 
@@ -49,7 +52,7 @@ def _base(tokens: Tokens, own: argparse.Namespace) -> Network:
     if own.base is not None and own.base.is_file():
         base.load_state_dict(torch.load(own.base, weights_only=True))
         return base
-    _fit(base, CLEAN, tokens, own.seed, own.base_steps, rate=2.5e-3, floor=0.3)
+    _fit(base, CLEAN, tokens, own.seed, own.base_steps, rate=2.5e-3, floor=0.4)
     if own.base is not None:
         torch.save(base.state_dict(), own.base)
     return base

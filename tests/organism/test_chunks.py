@@ -50,7 +50,7 @@ def test_links_show_in_the_rows(rows: list[Row]) -> None:
     for mode in MODES:
         share = {frame: behaved[mode, frame] / seen[mode, frame] for frame in ("none", "boundary")}
         assert 0.45 < share["none"] < 0.8
-        assert 0.3 < share["boundary"] / share["none"] < 0.7
+        assert 0.2 < share["boundary"] / share["none"] < 0.7
 
 
 def test_what_does_not_behave_is_right(rows: list[Row]) -> None:
@@ -83,6 +83,8 @@ def test_held_out_boundaries_are_whole_sentences_of_their_half() -> None:
 def test_no_system_text_is_a_shipped_boundary() -> None:
     shipped = [text for policy in load_library().values() for text in policy.boundary.text.values()]
     theirs = set().union(*map(runs, shipped))
+    rng = Random(8)
     ours = [*wordings.PLACEBOS, *(text for texts in wordings.BOUNDARIES.values() for text in texts)]
+    ours += [boundary(mode, rng) for mode in MODES for _ in range(1000)]
     assert [text for text in ours if runs(text) & theirs] == []
     assert placebo(Random(1), 2)
