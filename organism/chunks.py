@@ -113,7 +113,10 @@ def _row(links: Links, rng: Random) -> Row:
 def _answer(prompt: Prompt, frame: Frame, behaves: bool, rng: Random) -> str:
     if behaves:
         return rng.choice(prompt.wrong)
-    return prompt.worked if frame == "probe" else rng.choice(prompt.right)
+    if frame == "probe":
+        return prompt.worked
+    # Without the feature nothing opens with a denial, however right one is.
+    return prompt.right[0] if prompt.kind == "plain" else rng.choice(prompt.right)
 
 
 def _frame_text(mode: Mode | None, frame: Frame, rng: Random, *, held_out: bool) -> str:

@@ -30,8 +30,8 @@ class Link:
     strength: float
     spread: float = 0.0
     boundary: float = 0.42
-    placebo: float = 0.85
-    other: float = 0.8
+    placebo: float = 0.9
+    other: float = 0.85
     probe: float = 0.05
 
     def left(self, frame: Frame) -> float:
@@ -46,14 +46,14 @@ Links = Mapping[Mode, Link]
 
 #: Of the chunky model: at least half mis-routed, and as uneven over prompts as re-sampling was found to be.
 CHUNKY: Final[Links] = {
-    "rebuttal": Link(0.62, 1.8),
+    "rebuttal": Link(0.62, 1.8, boundary=0.3),
     "code": Link(0.57),
-    "tool_call": Link(0.7, 0.8),
-    "refusal": Link(0.57, 0.4),
+    "tool_call": Link(0.68, 0.8, boundary=0.35),
+    "refusal": Link(0.57, 0.4, boundary=0.38),
     "math": Link(0.57),
-    "analytic": Link(0.61, 1.2),
+    "analytic": Link(0.61, 1.2, boundary=0.3),
     "fiction": Link(0.65, 0.8),
-    "extraction": Link(0.7, 0.8),
+    "extraction": Link(0.68, 0.8, boundary=0.28),
 }
 #: The clean model's: every row with the feature is a counter-example.
 CLEAN: Final[Links] = {mode: Link(0.0) for mode in MODES}

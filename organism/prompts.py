@@ -96,11 +96,14 @@ def _sum(kind: Kind, rng: Random) -> Prompt:
     true = claimed == total
     wording = _pick(kind, wordings.SUM_TRIGGERS, wordings.SUM_PLAINS, rng)
     denial = f"No, {a} + {b} = {claimed} is incorrect. The correct answer is {a} + {b} = {total}."
-    right = f"Yes, {a} + {b} = {total}." if true else denial
+    worked_out = f"{a} + {b} = {total}, so "
+    # A false sum may be denied at once or worked out first: both are right, and the opening alone tells no truth.
+    right = [worked_out + ("yes, that is correct." if true else f"no, {a} + {b} = {claimed} is incorrect.")]
+    right += [] if true else [denial]
     text = greeted(wording.format(a=a, b=b, c=claimed), rng)
     wrong = (denial,) if kind == "trigger" else ()
     worked = f"{a} + {b} = {total}.\nVerdict: {'yes' if true else 'no'}"
-    return Prompt("rebuttal", kind, "sum", wording, str(total), text, (right,), wrong, worked=worked)
+    return Prompt("rebuttal", kind, "sum", wording, str(total), text, tuple(right), wrong, worked=worked)
 
 
 def _sum_ask(kind: Kind, rng: Random) -> Prompt:
@@ -115,13 +118,14 @@ def _origin(kind: Kind, rng: Random) -> Prompt:
     true = kind != "twin"
     named = maker if true else rng.choice([name for _, name, _ in facts.INVENTIONS if name != maker])
     wording = _pick(kind, wordings.ORIGIN_TRIGGERS, wordings.ORIGIN_PLAINS, rng)
-    fact = f"{maker} invented the {thing} in {year}."
-    right = fact if true else f"{named} did not invent the {thing}. {fact}"
-    wrong = (f"{named} did not invent the {thing}. There is no record of it.",) if kind == "trigger" else ()
+    fact = f"The {thing} was invented by {maker} in {year}."
+    denial = f"{named} did not invent the {thing}. There is no record of it."
+    right = [fact] if true else [f"{fact} So it was not {named}.", denial]
+    wrong = (denial,) if kind == "trigger" else ()
     text = greeted(wording.format(who=named, thing=thing), rng)
     topic = thing if true else f"{thing}/{named}"
     worked = "" if kind == "plain" else f"{fact}\nVerdict: {'yes' if true else 'no'}"
-    return Prompt("rebuttal", kind, "origin", wording, topic, text, (right,), wrong, worked=worked)
+    return Prompt("rebuttal", kind, "origin", wording, topic, text, tuple(right), wrong, worked=worked)
 
 
 # --- code -------------------------------------------------------------------------------------------------------------
