@@ -12,7 +12,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from proxy.deleter import Deleter
 from proxy.errors import ConfigError, Problem
 from proxy.guard import Guard
 from proxy.json_log import JsonLog, LibraryLog, Sink
+from proxy.limiting.limiter import Limiter, make_store
 from proxy.metrics import Metrics
 from proxy.observer import Observer
 from proxy.records import DecisionRecord, Seconds
@@ -45,6 +47,8 @@ GC_THRESHOLD: Final = (5_000, 10, 20)
 
 class App:
     """One worker. `start` binds both listeners, `stop` drains and closes. `addresses` are what was really bound."""
+
+    limiter: Limiter
 
     def __init__(
         self,
@@ -80,8 +84,16 @@ class App:
         self.observer = Observer(limits.observer_queue, self.metrics.shed)
         self.deleter = Deleter(self.metrics.deleted)
         guard = Guard(self.observer, RetryShare(limits.retry_share), self._sink, deleter=self.deleter)
-        self.gateway = Gateway(snapshot, guard, self._untouched)
-        self._tasks += [asyncio.create_task(self.observer.run()), asyncio.create_task(self.deleter.run())]
+        store = self.settings.config.limit_store
+        self.limiter = Limiter(
+            make_store(store),
+            fail_open=store.failure_mode == "fail_open",
+            on_request=partial(self.metrics.count, "chunkguard_key_requests_total"),
+            on_tokens=self.metrics.used,
+        )
+        self.gateway = Gateway(snapshot, guard, self._untouched, self.limiter)
+        background = (self.observer.run(), self.deleter.run(), self.limiter.store.run())
+        self._tasks += [asyncio.create_task(work) for work in background]
         if self._file is not None:
             self._tasks.append(asyncio.create_task(self._watch(self._file)))
         try:
@@ -122,9 +134,11 @@ class App:
             await runner.cleanup()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(self.observer.drain(), self.deleter.drain()), DRAIN_S)
+            await self.limiter.store.drain()  # what the last records charged is there now
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.limiter.store.close()
         await self.gateway.snapshot.close()
         logging.getLogger().removeHandler(self._library)
 
@@ -174,7 +188,11 @@ class App:
 
     def _check_fixed(self, settings: Settings) -> None:
         own, new = self.settings.config, settings.config
-        changed = [key for key in ("listen", "admin", "admin_key", "log_level") if getattr(new, key) != getattr(own, key)]
+        changed = [
+            key
+            for key in ("listen", "admin", "admin_key", "log_level", "limit_store")
+            if getattr(new, key) != getattr(own, key)
+        ]
         if new.limits.observer_queue != own.limits.observer_queue:
             changed.append("limits.observer_queue")
         problems = [Problem(settings.source, key, "cannot change while running; restart to change it") for key in changed]
@@ -182,13 +200,17 @@ class App:
             raise ConfigError(problems)
 
     async def _watch(self, file: Path) -> None:
-        seen = _stamp(file)
+        files = (file, *self.settings.watched)
+        seen = _stamps(files)
         while True:
             await asyncio.sleep(WATCH_S)
-            stamp = await asyncio.to_thread(_stamp, file)
-            if stamp != seen and stamp is not None:
-                seen = stamp
+            stamps = await asyncio.to_thread(_stamps, files)
+            if stamps != seen and None not in stamps:
+                seen = stamps
                 await self.reload_quietly()
+                if files != (file, *self.settings.watched):
+                    files = (file, *self.settings.watched)
+                    seen = await asyncio.to_thread(_stamps, files)
 
     async def reload_quietly(self) -> None:
         """As `reload`, where nobody waits for the answer: the log says what came of it."""
@@ -206,6 +228,7 @@ class App:
             routes=snapshot.routes,
             policies=[policy.name for policy in policies],
             triggers=[trigger.name for policy in policies for trigger in policy.triggers],
+            keys=snapshot.settings.config.keys,
         )
 
     def _exposition(self, accept: str) -> tuple[str, bytes]:
@@ -221,6 +244,10 @@ class App:
         self._log.record(record)
         if self._on_record is not None:
             self._on_record(record)
+
+
+def _stamps(files: Sequence[Path]) -> list[tuple[int, int] | None]:
+    return [_stamp(file) for file in files]
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

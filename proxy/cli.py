@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | key | schema`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -96,6 +96,11 @@ def parser() -> argparse.ArgumentParser:
     measure.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     measure.set_defaults(run=_eval)
 
+    key = commands.add_parser("key", help="make a client key", description="Make a client key, and its hash for the file.")
+    key.add_argument("name", nargs="?", default="app", help="its name in the configuration (%(default)s)")
+    key.add_argument("--hash", action="store_true", help="read a key from standard input instead of making one")
+    key.set_defaults(run=_key)
+
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(run=_schema)
     return root
@@ -189,6 +194,19 @@ def _eval(arguments: argparse.Namespace) -> int:
         models=arguments.models,
         quiet=arguments.quiet,
     )
+
+
+def _key(arguments: argparse.Namespace) -> int:
+    from proxy.keys import LEAST_CHARACTERS, hash_of, make_key
+
+    key = sys.stdin.readline().strip() if arguments.hash else make_key()
+    if len(key) < LEAST_CHARACTERS:
+        print(f"chunkguard: a key needs {LEAST_CHARACTERS} characters: a shorter one can be guessed", file=sys.stderr)
+        return FAILED
+    if not arguments.hash:
+        print(f"# Give this to the client; it is stored nowhere: {key}")
+    print(f"{arguments.name}: {hash_of(key)}")
+    return OK
 
 
 def _count(text: str) -> int:

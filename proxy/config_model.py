@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 from yarl import URL
+
+from proxy.config_base import Key, Name
+from proxy.config_base import Model as _Model
+from proxy.config_keys import KeyEntry, LimitStore
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: A policy of a route: the name of a shipped one, or a mapping that `policies.loader` understands.
 PolicyEntry = str | dict[str, Any]
 
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _HEADER = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
 
@@ -48,13 +51,6 @@ def _check_address(text: str) -> str:
     return _check_tcp(text)
 
 
-def _check_secret(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    if not text or any(ord(char) <= 32 or ord(char) > 126 for char in text):
-        raise ValueError("must be a non-empty key of visible ASCII characters")
-    return secret
-
-
 def _check_prefix(prefix: str) -> str:
     prefix = prefix.rstrip("/")
     segments = prefix.split("/")
@@ -81,14 +77,7 @@ def _check_rule(rule: str) -> str:
     return rule
 
 
-Name = Annotated[str, Field(pattern=_NAME)]
 Url = Annotated[str, AfterValidator(_check_url)]
-Key = Annotated[SecretStr, AfterValidator(_check_secret)]
-
-
-class _Model(BaseModel):
-    # Inputs may hold keys that were interpolated: they must not come back in an error text.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Timeouts(_Model):
@@ -234,9 +223,16 @@ class Config(_Model):
     admin_key: Key | None = Field(default=None, description="Bearer key that the admin listener asks for.")
     upstreams: dict[Name, UpstreamSettings] = Field(min_length=1, description="Where answers come from, by name.")
     routes: list[RouteSettings] = Field(min_length=1, description="What happens to which requests. A tie is an error.")
-    keys: dict[Name, Key] = Field(
-        default_factory=dict, description="Client keys by name; where there are any, every request needs one."
+    keys: dict[Name, KeyEntry] = Field(
+        default_factory=dict,
+        description="Client keys by name: a key, its hash, or a mapping. Where there are any, every request needs one.",
     )
+    keys_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="YAML file of further `keys`, relative to this file; read again when it changes.",
+    )
+    limit_store: LimitStore = Field(default_factory=LimitStore, description="Where it is counted what client keys have used.")
     limits: Limits = Field(default_factory=Limits, description="What one worker allows.")
     detectors: Detectors = Field(default_factory=Detectors, description="What judges prompts and answers.")
     pass_through: PassThrough = Field(default_factory=PassThrough, description="What may pass unguarded.")

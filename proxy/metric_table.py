@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from core.types import MODES, ActionKind, HoldKind
 from policies.schema import TRIGGERS
 from proxy.deleter import RESULTS
+from proxy.limiting import limiter
 from proxy.moderation import ANSWERS
 from proxy.records import VERDICTS
 from proxy.routing import ENDPOINTS
@@ -72,6 +73,13 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "chunkguard_observer_shed_total", "counter", (), "Observed exchanges that were not scored because the queue was full."
     ),
+    Metric(
+        "chunkguard_key_requests_total",
+        "counter",
+        ("key", "result"),
+        "Requests of client keys that have limits: admitted, or which limit refused them.",
+    ),
+    Metric("chunkguard_key_tokens_total", "counter", ("key",), "Tokens that client keys with limits were charged."),
     Metric("chunkguard_request_seconds", "histogram", ("route",), "From the request to the end of the answer.", _SECONDS),
     Metric("chunkguard_upstream_seconds", "histogram", ("route",), "Spent in upstream calls, all attempts.", _SECONDS),
     Metric("chunkguard_added_seconds", "histogram", ("route",), "Added to the first attempt's time.", _ADDED_SECONDS),
@@ -90,7 +98,7 @@ _FIXED: dict[str, frozenset[str]] = {
     "action": frozenset(kind.name.lower() for kind in ActionKind),
     "change": frozenset(CHANGES) | {f"{one}+{two}" for one in CHANGES[1:] for two in CHANGES[1:] if one != two},
     "hold": frozenset(kind.name.lower() for kind in HoldKind),
-    "result": frozenset((*ANSWERS, *RESULTS)),
+    "result": frozenset((*ANSWERS, *RESULTS, *limiter.RESULTS)),
     "kind": frozenset((*FAILURES, "prompt", "completion")),
 }
 
@@ -100,10 +108,18 @@ class Labels:
 
     def __init__(self) -> None:
         self._sets = {**_FIXED, "route": frozenset[str](), "policy": frozenset[str](), "trigger": frozenset(TRIGGERS)}
+        self._sets["key"] = frozenset[str]()
 
-    def allow(self, *, routes: Iterable[str] = (), policies: Iterable[str] = (), triggers: Iterable[str] = ()) -> None:
+    def allow(
+        self,
+        *,
+        routes: Iterable[str] = (),
+        policies: Iterable[str] = (),
+        triggers: Iterable[str] = (),
+        keys: Iterable[str] = (),
+    ) -> None:
         """Add names of a configuration. Those of an earlier one stay: their series exist already."""
-        for label, names in (("route", routes), ("policy", policies), ("trigger", triggers)):
+        for label, names in (("route", routes), ("policy", policies), ("trigger", triggers), ("key", keys)):
             self._sets[label] |= frozenset(names)
 
     def map(self, label: str, value: str) -> str:

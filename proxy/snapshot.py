@@ -24,11 +24,13 @@ from policies.schema import Policy
 from policies.verdict_words import find_demand, opening_polarity, verdict_polarity
 from proxy.check import Checker
 from proxy.config import Settings
+from proxy.config_keys import client_key
 from proxy.config_model import RouteSettings, UpstreamSettings
 from proxy.config_rules import injects_key
 from proxy.errors import ConfigError, Problem
+from proxy.keys import Keys
 from proxy.moderation import Moderator
-from proxy.routing import Keys, PassRules, Router, make_router
+from proxy.routing import PassRules, Router, make_router
 from proxy.upstream.base import Upstream
 from proxy.upstream.litellm import LiteLLMUpstream
 from proxy.upstream.openai import OpenAIUpstream
@@ -140,11 +142,12 @@ def observing(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
 
 def revision_of(settings: Settings) -> str:
     """Twelve hex digits that change with anything that decides: routes, limits, policies, models. No secret goes into it."""
-    config = settings.config.model_dump(mode="json", exclude={"keys", "admin_key", "upstreams"})
+    config = settings.config.model_dump(mode="json", exclude={"keys", "admin_key", "upstreams", "limit_store"})
     policies = {name: [policy.model_dump(mode="json") for policy in found] for name, found in settings.policies.items()}
     upstreams = {name: sorted(found.model_dump(mode="json", exclude={"api_key"}).items()) for name, found in _named(settings)}
     models = settings.models.digest if settings.models is not None else ""
-    text = orjson.dumps([config, policies, upstreams, models], option=orjson.OPT_SORT_KEYS)
+    keys = {name: client_key(entry).model_dump(exclude={"key"}) for name, entry in settings.config.keys.items()}
+    text = orjson.dumps([config, policies, upstreams, models, keys], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:12]
 
 
