@@ -9,17 +9,17 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any, Final
 
 from aiohttp import web
 
-from proxy import config
+from proxy import config, tls
 from proxy.admin import Admin
 from proxy.admission import RetryShare
 from proxy.config import Settings
@@ -33,10 +33,10 @@ from proxy.observer import Observer
 from proxy.records import DecisionRecord, Seconds
 from proxy.server import BACKLOG, Gateway
 from proxy.snapshot import Snapshot, coverage_rows, prepare
+from proxy.tls import ListenerTLS
+from proxy.watching import changes
 
 log = logging.getLogger("chunkguard")
-#: Seconds between looks at the configuration file.
-WATCH_S: Final = 2.0
 #: Seconds that requests under way have to end after a stop signal, and that an old snapshot stays open after a reload.
 DRAIN_S: Final = 30.0
 #: CPython hands the GIL over at most this often; its default of 5 ms would let one long scan stall the event loop as long.
@@ -66,6 +66,7 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         self._runners: list[web.BaseRunner] = []
         self._reloading = asyncio.Lock()
+        self._tls = ListenerTLS()
         self.gateway: Gateway
         self.observer: Observer
         self.deleter: Deleter
@@ -77,9 +78,10 @@ class App:
         """Prepare, warm, bind. Raises ConfigError or OSError."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         logging.getLogger().addHandler(self._library)
-        snapshot = await prepare(self.settings)
-        limits = self.settings.config.limits
         self.metrics = Metrics()
+        certificate = await tls.read(self.settings)
+        snapshot = await prepare(self.settings, self.metrics.count)
+        limits = self.settings.config.limits
         self._configure(snapshot)
         self.observer = Observer(limits.observer_queue, self.metrics.shed)
         self.deleter = Deleter(self.metrics.deleted)
@@ -97,18 +99,21 @@ class App:
         if self._file is not None:
             self._tasks.append(asyncio.create_task(self._watch(self._file)))
         try:
-            self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen)
+            if certificate is not None:
+                self._tls.swap(certificate)
+            secured = self._tls.context if certificate is not None else None
+            self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen, secured)
             await self._listen_admin()
         except BaseException:
             await self.stop()
             raise
 
-    async def _listen(self, server: web.Server, address: str) -> tuple[str, int]:
+    async def _listen(self, server: web.Server, address: str, secured: SSLContext | None = None) -> tuple[str, int]:
         runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
         await runner.setup()
         self._runners.append(runner)
         host, _, port = address.rpartition(":")
-        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG)
+        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG, ssl_context=secured)
         await site.start()
         bound = runner.addresses[0]
         return str(bound[0]), int(bound[1])
@@ -165,12 +170,15 @@ class App:
             try:
                 settings = await asyncio.to_thread(config.load, self._file)
                 self._check_fixed(settings)
-                snapshot = await prepare(settings)
+                certificate = await tls.read(settings)
+                snapshot = await prepare(settings, self.metrics.count)
             except ConfigError as error:
                 # The running configuration stays.
                 self._log.event("error", "reload_refused", problems=[str(problem) for problem in error.problems])
                 raise
             self.settings = settings
+            if certificate is not None:
+                self._tls.swap(certificate)
             before = self.gateway.swap(snapshot)
             self.gateway.guard.retry_share.share = settings.config.limits.retry_share
             self._configure(snapshot)
@@ -193,6 +201,8 @@ class App:
             for key in ("listen", "admin", "admin_key", "log_level", "limit_store")
             if getattr(new, key) != getattr(own, key)
         ]
+        if (new.tls is None) is not (own.tls is None):
+            changed.append("tls")
         if new.limits.observer_queue != own.limits.observer_queue:
             changed.append("limits.observer_queue")
         problems = [Problem(settings.source, key, "cannot change while running; restart to change it") for key in changed]
@@ -200,17 +210,8 @@ class App:
             raise ConfigError(problems)
 
     async def _watch(self, file: Path) -> None:
-        files = (file, *self.settings.watched)
-        seen = _stamps(files)
-        while True:
-            await asyncio.sleep(WATCH_S)
-            stamps = await asyncio.to_thread(_stamps, files)
-            if stamps != seen and None not in stamps:
-                seen = stamps
-                await self.reload_quietly()
-                if files != (file, *self.settings.watched):
-                    files = (file, *self.settings.watched)
-                    seen = await asyncio.to_thread(_stamps, files)
+        async for _ in changes(lambda: (file, *self.settings.watched)):
+            await self.reload_quietly()
 
     async def reload_quietly(self) -> None:
         """As `reload`, where nobody waits for the answer: the log says what came of it."""
@@ -229,6 +230,7 @@ class App:
             policies=[policy.name for policy in policies],
             triggers=[trigger.name for policy in policies for trigger in policy.triggers],
             keys=snapshot.settings.config.keys,
+            upstreams=snapshot.upstreams,
         )
 
     def _exposition(self, accept: str) -> tuple[str, bytes]:
@@ -244,18 +246,6 @@ class App:
         self._log.record(record)
         if self._on_record is not None:
             self._on_record(record)
-
-
-def _stamps(files: Sequence[Path]) -> list[tuple[int, int] | None]:
-    return [_stamp(file) for file in files]
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
-    try:
-        stat = os.stat(file)
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size
 
 
 def tune_collector() -> None:

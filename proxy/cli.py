@@ -125,7 +125,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     def announce(app: App) -> None:
         admin = app.admin_address
         shown = admin if isinstance(admin, str) else f"http://{admin[0]}:{admin[1]}"
-        print(f"chunkguard: http://{app.address[0]}:{app.address[1]}/v1  admin {shown}", file=sys.stderr, flush=True)
+        scheme = "https" if settings.config.tls is not None else "http"
+        print(f"chunkguard: {scheme}://{app.address[0]}:{app.address[1]}/v1  admin {shown}", file=sys.stderr, flush=True)
 
     uvloop.run(serve(App(settings, file=arguments.config), announce))
     return OK

@@ -53,7 +53,8 @@ class Settings:
     @property
     def watched(self) -> tuple[Path, ...]:
         """Files beside the configuration's own whose change is a change of it."""
-        named = (self.config.keys_file,)
+        tls = self.config.tls
+        named = (self.config.keys_file, *((tls.cert_file, tls.key_file) if tls is not None else ()))
         return tuple(self.path(name) for name in named if name is not None)
 
 

@@ -15,6 +15,7 @@ from yarl import URL
 from proxy.config_base import Key, Name
 from proxy.config_base import Model as _Model
 from proxy.config_keys import KeyEntry, LimitStore
+from proxy.config_upstream import Breaker, Retries
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: A policy of a route: the name of a shipped one, or a mapping that `policies.loader` understands.
@@ -32,6 +33,12 @@ def _check_url(url: str) -> str:
     if parsed.query_string or parsed.fragment:
         raise ValueError("must not carry a query or a fragment")
     return url.rstrip("/")
+
+
+def _check_proxy(text: str) -> str:
+    if text != "none" and (URL(text).scheme not in ("http", "https") or not URL(text).host):
+        raise ValueError("must be an http:// or https:// URL with a host, or `none`")
+    return text
 
 
 def _check_tcp(text: str) -> str:
@@ -78,6 +85,7 @@ def _check_rule(rule: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_check_url)]
+Proxy = Annotated[str, AfterValidator(_check_proxy)]
 
 
 class Timeouts(_Model):
@@ -86,6 +94,10 @@ class Timeouts(_Model):
     connect_s: PositiveFloat = Field(default=5.0, description="Seconds to get a connection, name lookup and TLS included.")
     first_token_s: PositiveFloat = Field(
         default=120.0, description="Seconds from a connection in hand to the first byte of the reply's body."
+    )
+    between_tokens_s: PositiveFloat | None = Field(
+        default=120.0,
+        description="Seconds that a reply may be silent after its first byte, up to a quarter more; null = `total_s`.",
     )
     total_s: PositiveFloat = Field(default=600.0, description="Seconds for a whole exchange with the upstream.")
 
@@ -109,6 +121,19 @@ class OpenAISettings(_Model):
     models: dict[str, str] = Field(
         default_factory=dict, description="Model names that clients use -> the upstream's. Others pass unchanged."
     )
+    ca_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="PEM file of certificates that are trusted instead of the system's, relative to the configuration file.",
+    )
+    proxy: Proxy | None = Field(
+        default=None,
+        description="HTTP proxy on the way, or `none`. Not set = what `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` say.",
+    )
+    retries: Retries = Field(default_factory=Retries, description="When a failed request is sent again.")
+    breaker: Breaker | None = Field(
+        default=None, description="When an upstream that keeps failing is left alone; not set = never."
+    )
 
 
 class ReplaySettings(_Model):
@@ -131,6 +156,10 @@ class LiteLLMSettings(_Model):
     url: Url | None = Field(default=None, description="The provider's base URL, where it is not litellm's default.")
     api_key: Key | None = Field(
         default=None, description="The provider's key. Without it litellm looks in the environment; never the client's."
+    )
+    retries: Retries = Field(default_factory=Retries, description="When a failed request is sent again.")
+    breaker: Breaker | None = Field(
+        default=None, description="When an upstream that keeps failing is left alone; not set = never."
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description="Further arguments of litellm's `acompletion`, for example `api_version`."
@@ -191,6 +220,13 @@ class Limits(_Model):
     observer_queue: PositiveInt = Field(default=1024, description="Answers that may wait to be scored after they were relayed.")
 
 
+class TLS(_Model):
+    """The certificate of the public listener; read again when a file changes, and at a reload."""
+
+    cert_file: str = Field(min_length=1, description="PEM file of the certificate and its chain, relative to this file.")
+    key_file: str = Field(min_length=1, description="PEM file of its key, without a password, relative to this file.")
+
+
 class Detectors(_Model):
     """What judges prompts and answers."""
 
@@ -217,6 +253,7 @@ class Config(_Model):
         default="127.0.0.1:8800",
         description="host:port that clients use. Public only with `keys`, where an upstream has a key.",
     )
+    tls: TLS | None = Field(default=None, description="TLS for `listen`; not set = plain HTTP.")
     admin: Annotated[str, AfterValidator(_check_address)] = Field(
         default="127.0.0.1:8801", description="host:port or unix:path of `/metrics` and `/-/*`. Public only with `admin_key`."
     )

@@ -14,6 +14,7 @@ GuardError                 500  internal_error
       QuotaExceeded        429  insufficient_quota      Retry-After
   UpstreamError                 the upstream's doing    (* retryable before commit)
     Unavailable            502* upstream_unavailable
+    CircuitOpen            503* upstream_circuit_open   Retry-After
     Timeout                504* upstream_timeout
     ProtocolError          502* upstream_protocol_error
     Rejected               any  upstream_rejected       status and body passed through
@@ -150,10 +151,14 @@ class QuotaExceeded(RateLimited):
 
 
 class UpstreamError(GuardError):
-    """An attempt broke off. `kind` is what the exchange hears of it."""
+    """An attempt broke off. `kind` is what the exchange hears of it. `began`: the upstream may have begun to work on it."""
 
     kind: ClassVar[Literal["unavailable", "timeout", "protocol", "rejected"]] = "unavailable"
     shape = Shape(502, "server_error", "upstream_error")
+
+    def __init__(self, message: str, *, began: bool = True, retry_after_s: float | None = None):
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.began = began
 
     @property
     def failure(self) -> Failure:
@@ -165,6 +170,15 @@ class Unavailable(UpstreamError):
     """No connection, or it was lost."""
 
     shape = Shape(502, "server_error", "upstream_unavailable", retryable=True)
+
+
+class CircuitOpen(UpstreamError):
+    """The upstream failed so often that it is not asked for a while."""
+
+    shape = Shape(503, "server_error", "upstream_circuit_open", retryable=True)
+
+    def __init__(self, message: str = "the upstream keeps failing and is not asked for a while", *, retry_after_s: float = 1.0):
+        super().__init__(message, began=False, retry_after_s=retry_after_s)
 
 
 class Timeout(UpstreamError):

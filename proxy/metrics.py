@@ -91,11 +91,12 @@ class Metrics(Collector):
         policies: Iterable[str] = (),
         triggers: Iterable[str] = (),
         keys: Iterable[str] = (),
+        upstreams: Iterable[str] = (),
     ) -> None:
         """Put a configuration in force: its names become labels, its revision the only one shown."""
         with self._lock:
             self._settle()  # what was counted so far has the labels of before
-            self.labels.allow(routes=routes, policies=policies, triggers=triggers, keys=keys)
+            self.labels.allow(routes=routes, policies=policies, triggers=triggers, keys=keys, upstreams=upstreams)
             self._revision = revision
 
     def observe(self, record: DecisionRecord) -> None:

@@ -32,9 +32,7 @@ from proxy.keys import Keys
 from proxy.moderation import Moderator
 from proxy.routing import PassRules, Router, make_router
 from proxy.upstream.base import Upstream
-from proxy.upstream.litellm import LiteLLMUpstream
-from proxy.upstream.openai import OpenAIUpstream
-from proxy.upstream.replay import ReplayUpstream
+from proxy.upstream.making import Count, make_upstream, uncounted
 from proxy.wire.codecs import CODECS
 
 
@@ -83,8 +81,9 @@ class Snapshot:
             await moderator.close()
 
 
-async def prepare(settings: Settings) -> Snapshot:
-    """Build and warm a snapshot, off the event loop where it takes time. Raises ConfigError; leaves nothing behind then."""
+async def prepare(settings: Settings, count: Count = uncounted) -> Snapshot:
+    """Build and warm a snapshot, off the event loop where it takes time. Raises ConfigError; leaves nothing behind then.
+    `count(metric, *labels)`: what its upstreams do is counted by."""
     upstreams: dict[str, Upstream] = {}
     runners: dict[tuple[frozenset[str], tuple[TriggerSpec, ...]], Runner] = {}
     routes: dict[str, Route] = {}
@@ -92,7 +91,7 @@ async def prepare(settings: Settings) -> Snapshot:
     try:
         checker = await asyncio.to_thread(_checker, settings.models)
         for name, own in settings.config.upstreams.items():
-            upstreams[name] = _upstream(name, own, settings)
+            upstreams[name] = make_upstream(name, own, settings, count)
         for route in settings.config.routes:
             policies = settings.policies[route.name]
             upstream = upstreams[route.upstream]
@@ -214,13 +213,3 @@ def _warm_policies() -> None:
 
 def _named(settings: Settings) -> list[tuple[str, UpstreamSettings]]:
     return sorted(settings.config.upstreams.items())
-
-
-def _upstream(name: str, own: UpstreamSettings, settings: Settings) -> Upstream:
-    match own.kind:
-        case "openai":
-            return OpenAIUpstream(name, own)
-        case "replay":
-            return ReplayUpstream(name, settings.path(own.file), own.timeouts)
-        case "litellm":
-            return LiteLLMUpstream(name, own)

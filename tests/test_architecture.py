@@ -94,6 +94,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "detectors/training": "tests/detectors/test_training.py",
     "organism/training": "tests/organism/test_training.py",
     "proxy/config_keys.py": "tests/proxy/test_keys.py",
+    "proxy/config_upstream.py": "tests/proxy/upstream/test_retrying.py",
     "proxy/config_base.py": "tests/proxy/test_config_model.py",
 }
 #: Test files that mirror no single source: suites over many.
