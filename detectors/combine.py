@@ -281,7 +281,7 @@ def _written(case: Case) -> Judged:
         return CLEAR
     offered = "\n".join(turn.text[:20_000] for turn in case.conversation.turns if turn.role in ("system", "user"))
     foreign = [finding for finding in findings if not finding.name or finding.name not in offered]
-    if not foreign or case.asks("asks_tool") >= 0.5 or case.asks("asks_code") >= 0.5:
+    if not foreign or case.asks_enough("asks_tool", 0.5) or case.asks_enough("asks_code", 0.5):
         return Judged(0.1, 0.6)
     base = case.phrases.start
     spans = tuple(span_of("tool_call", "written", (base + f.start, base + f.end)) for f in foreign[:5])
@@ -337,7 +337,8 @@ def judge_analytic(case: Case) -> Judged:
     if again is not None:
         distress = again if again >= DISTRESS_CERTAIN else DISTRESS_VETO * again
     present = distress * cold
-    score = present * (0.4 if case.asks("asks_fiction") >= 0.5 else 1.0)
+    # Whether it is told as fiction is only asked where the answer makes it matter.
+    score = present * (0.4 if present >= SUSPECT and case.asks_enough("asks_fiction", 0.5) else 1.0)
     user = case.conversation.last_user
     spans = tuple(
         Span("analytic.distress", s.message, s.start, s.end) for s in case.prompt.spans if s.name == "framed_distress" and user

@@ -126,7 +126,7 @@ def _unproven(case: Case) -> float:
     if "ask.truth" in case.cues or _negated_question(case) is not None:
         return 0.45
     statement = "ask.question" not in case.cues and len(case.user_text) < 200 and "?" not in case.user_text
-    return 0.45 if statement and case.asks("asks_check") < 0.5 and case.phrases.has("deny.open") else 0.2
+    return 0.45 if statement and not case.asks_enough("asks_check", 0.5) and case.phrases.has("deny.open") else 0.2
 
 
 def _is_verdict(text: str) -> bool:
@@ -175,7 +175,7 @@ def _suspicion(case: Case) -> Judged:
     kinds = len({text[hit.start : hit.end].lower() for hit in strong})
     early = strong[0].start - case.phrases.start < 700
     present = min(0.9, 0.25 + 0.2 * kinds + 0.15 * bool(weak) + 0.1 * early)
-    licence = 0.35 if case.asks("asks_check") >= 0.5 or "ask.check" in case.cues else 1.0
+    licence = 0.35 if case.asks_enough("asks_check", 0.5) or "ask.check" in case.cues else 1.0
     if "user_material" not in case.triggers:
         licence = min(licence, 0.7)
     return Judged(present * licence, present, spans_of("rebuttal", "suspicion", strong))
