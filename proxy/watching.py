@@ -19,7 +19,7 @@ _Stamp = tuple[int, int, int]
 async def changes(files: Callable[[], Sequence[Path]]) -> AsyncIterator[None]:
     """One item for each look at which any of the files had changed, or the files that are asked for had. Never ends."""
     watched = files()
-    seen = await asyncio.to_thread(_stamps, watched)
+    seen = _stamps(watched)  # at once: what changes from here on is a change
     while True:
         await asyncio.sleep(WATCH_S)
         if watched != files():
