@@ -210,6 +210,15 @@ class Limits(_Model):
     """What one worker allows."""
 
     body_bytes: PositiveInt = Field(default=33_554_432, description="Largest request body that is accepted, in bytes.")
+    answer_bytes: PositiveInt = Field(
+        default=67_108_864,
+        description="Largest answer that is held back or judged as a whole, in bytes; a larger one is an error.",
+    )
+    held_bytes: int = Field(
+        default=268_435_456,
+        ge=0,
+        description="Bytes of requests and held answers in memory at once; more requests are answered 503. 0 = unlimited.",
+    )
     connections: int = Field(
         default=0, ge=0, description="Client requests handled at once; more are answered 503. 0 = unlimited."
     )

@@ -117,6 +117,7 @@ class Guard:
             outflow=outflow,
             retry_share=self.retry_share,
             keepalive_s=limits.keepalive_s,
+            answer_bytes=limits.answer_bytes,
             settling=Settling(route.moderator, plan, conversation) if route.moderator is not None else None,
         )
         try:

@@ -34,6 +34,7 @@ class Outflow:
         self, reply: ClientReply, presenter: Presenter, codec: Codec, *, streamed: bool, report: bool, n: int = 1
     ) -> None:
         self._reply = reply
+        self.hold = reply.hold
         self._presenter = presenter
         self._codec = codec
         self._streamed = streamed

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from proxy.admission import Room
+
 Headers = list[tuple[str, str]]
 _RATE_LIMITS = ("x-ratelimit-", "anthropic-ratelimit-")
 
@@ -38,10 +40,13 @@ class BareStream(_Bare, web.StreamResponse):
 class ClientReply:
     """One reply to one client request. `started`: the head has left, so status and headers can no longer change."""
 
-    __slots__ = ("_request", "_stream", "limits", "response", "served")
+    __slots__ = ("_request", "_room", "_stream", "held", "limits", "response", "served")
 
-    def __init__(self, request: web.BaseRequest) -> None:
+    def __init__(self, request: web.BaseRequest, room: Room) -> None:
         self._request = request
+        self._room = room
+        #: Bytes of the request, and of what was answered to it, that are in memory for it.
+        self.held = 0
         self._stream: BareStream | None = None
         #: What the server hands back to aiohttp when the request is done.
         self.response: web.StreamResponse | None = None
@@ -49,6 +54,16 @@ class ClientReply:
         self.limits: Headers = []
         #: Handed to a route, which records what becomes of it.
         self.served = False
+
+    def hold(self, size: int) -> None:
+        """So many more bytes are held until the exchange is over."""
+        self.held += size
+        self._room.held += size
+
+    def let_go(self) -> None:
+        """The exchange is over."""
+        self._room.held -= self.held
+        self.held = 0
 
     @property
     def started(self) -> bool:

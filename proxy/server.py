@@ -16,14 +16,15 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy import errors
+from proxy.admission import Room
 from proxy.errors import Forbidden, GuardError, InvalidRequest, NotFound, RequestTooLarge, Unauthorized, UnknownModel
 from proxy.guard import Guard, Guarded, decoded
 from proxy.keys import Client, offered_key
 from proxy.limiting.limiter import Grant, Limiter
 from proxy.metering import Metered
-from proxy.passthrough import pass_through
+from proxy.passthrough import WHOLE_BYTES, pass_through
 from proxy.reply import ClientReply
-from proxy.routing import Location
+from proxy.routing import GUARDED, Location
 from proxy.snapshot import Route, Snapshot
 from proxy.upstream.base import Headers
 from proxy.wire.codec import Request
@@ -34,6 +35,8 @@ log = logging.getLogger("chunkguard")
 BACKLOG: Final = 1024
 #: Verdicts that `/v1/guard/check` works on at once: it is CPU, so more would only wait for each other.
 CHECKS: Final = 2
+#: Endpoints whose request bodies are read as a whole; others are streamed through where they are long.
+READ: Final = GUARDED | {"guard_check"}
 
 
 class Gateway:
@@ -46,6 +49,7 @@ class Gateway:
         self.guard = guard
         self._on_pass = on_pass
         self._limiter = limiter
+        self.room = Room(snapshot.settings.config.limits.held_bytes)
         self._active = 0
         self._under_way: dict[int, int] = {}
         self._drained: dict[int, asyncio.Event] = {}
@@ -54,6 +58,7 @@ class Gateway:
     def swap(self, snapshot: Snapshot) -> Snapshot:
         """Serve `snapshot` from now on; returns the one before."""
         before, self.snapshot = self.snapshot, snapshot
+        self.room.limit = snapshot.settings.config.limits.held_bytes
         return before
 
     async def drained(self, snapshot: Snapshot) -> None:
@@ -94,7 +99,7 @@ class Gateway:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; every error takes the shape of its API."""
         snapshot = self.snapshot
-        reply = ClientReply(request)
+        reply = ClientReply(request, self.room)
         if request.raw_path == "/-/healthy":
             reply.whole(200, [("Content-Type", "text/plain; charset=utf-8")], b"ok\n")
             assert reply.response is not None
@@ -117,6 +122,7 @@ class Gateway:
             log.exception("unhandled error")
             self._fail(snapshot, request, reply, GuardError("internal error"))
         finally:
+            reply.let_go()
             self._leave(snapshot)
         assert reply.response is not None
         if not reply.served:
@@ -131,9 +137,15 @@ class Gateway:
             raise NotFound("no such endpoint")
         headers = list(request.headers.items())
         client = self._client(snapshot, request)
+        length = request.content_length or 0
+        if length > snapshot.settings.config.limits.body_bytes:
+            raise RequestTooLarge(f"the body is over {snapshot.settings.config.limits.body_bytes} bytes")
+        if location.endpoint in READ or length <= WHOLE_BYTES:
+            self.room.check(length)
+            reply.hold(length)
         grant = None
         if client is not None and client.limits is not None:
-            grant = await self._limiter.admit(client, request.content_length or 0)
+            grant = await self._limiter.admit(client, length)
             reply.limits = grant.headers
         if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -147,7 +159,7 @@ class Gateway:
             route = self._route(snapshot, location, "", request, client)
             await self._pass(snapshot, route, request, reply, location, target, headers, grant)
             return
-        route, sent, parsed = await self._read(snapshot, request, location, target, headers, client)
+        route, sent, parsed = await self._read(snapshot, request, location, target, headers, client, reply)
         if route.compiled is None or parsed is None or parsed.unread:
             body = sent.raw if sent is not None else None
             await self._pass(snapshot, route, request, reply, location, target, headers, grant, body)
@@ -164,6 +176,7 @@ class Gateway:
         target: str,
         headers: Headers,
         client: Client | None,
+        reply: ClientReply,
     ) -> tuple[Route, Guarded | None, Request | None]:
         """The route of a request to a guarded endpoint, and the request read as far as the route needs it."""
         if not snapshot.router.reads_model:
@@ -171,6 +184,8 @@ class Gateway:
             if route.compiled is None:
                 return route, None, None
         raw = await request.read()
+        if request.content_length is None:
+            reply.hold(len(raw))
         body = decoded(raw, headers, snapshot.settings.config.limits.body_bytes)
         codec = CODECS[location.endpoint]
         parsed = codec.parse_request(body)
