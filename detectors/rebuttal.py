@@ -55,9 +55,10 @@ OPENING_CHARS = 600
 SUSPICION_CERTAIN, SUSPICION_LEARNED = 0.9, 0.5
 #: What a doubt about the user's material holds in an English answer's beginning.
 _MAY_DOUBT = Occurs(
-    r"concern|verif|confirm|fabricat|fiction|illustrat|hypothetic|invent|genuin|authentic|real(?:ly|ity)? exist|no record|records? of|"
-    r"not aware|familiar|check in|inaccura|incorrect|contradict|inconsisten|implausib|unlikely|transparen|direct with|honest|flag|"
-    r"clarif|mislead|mystical|unusual|doesn't (?:add|match|seem)|don't (?:add|match|seem)|appears? to be|seems? to be|not (?:real|an? actual)|caution"
+    r"concern|verif|confirm|fabricat|fiction|illustrat|hypothetic|invent|genuin|authentic|real(?:ly|ity)? exist|no record|"
+    r"records? of|not aware|familiar|check in|inaccura|incorrect|contradict|inconsisten|implausib|unlikely|transparen|"
+    r"direct with|honest|flag|clarif|mislead|mystical|unusual|do(?:es)?n't (?:add|match|seem)|(?:appear|seem)s? to be|"
+    r"not (?:real|an? actual)|caution"
 )
 _EDGE = " \t\r\n.!?。！*_`\"'“”()[]:：-"
 
@@ -177,7 +178,9 @@ def _learned_suspicion(case: Case) -> Judged:
     beginning = case.reply.text[start : start + OPENING_CHARS]
     if case.conversation.tools or not _MAY_DOUBT(beginning.lower().encode("utf-8", "replace")):
         return CLEAR
-    if case.answered.get("suspicion", 0.0) < SUSPICION_CERTAIN or case.asks_enough("asks_check", 0.5) or "ask.check" in case.cues:
+    if case.answered.get("suspicion", 0.0) < SUSPICION_CERTAIN:
+        return CLEAR
+    if "ask.check" in case.cues or case.asks_enough("asks_check", 0.5):
         return CLEAR
     place = (start, start + len(beginning))
     return Judged(SUSPICION_LEARNED, SUSPICION_LEARNED, (span_of("rebuttal", "suspicion", place),))
@@ -187,8 +190,11 @@ def _suspicion(case: Case) -> Judged:
     """Doubt about the user's own material. Only where there is some: a denial of a bare question is no suspicion."""
     if "user_material" not in case.triggers and len(case.user_text) < 300:
         return CLEAR
-    strong = [hit for hit in case.phrases.words("suspect.strong") if hit.start - case.phrases.start < SUSPECT_CHARS] \
-        if case.phrases.suspects(SUSPECT_CHARS + 60) else []  # no wording is longer than 60
+    strong = (
+        [hit for hit in case.phrases.words("suspect.strong") if hit.start - case.phrases.start < SUSPECT_CHARS]
+        if case.phrases.suspects(SUSPECT_CHARS + 60)
+        else []
+    )  # no wording is longer than 60
     if not strong:
         return _learned_suspicion(case)
     weak = [hit for hit in case.phrases.words("suspect.weak") if hit.start - case.phrases.start < 1_000]

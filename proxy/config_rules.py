@@ -84,6 +84,12 @@ def _keys(config: Config) -> Iterator[Breach]:
                 yield f"keys.{name}.routes", f"there is no route {route!r}"
     if (config.limit_store.kind == "redis") is not (config.limit_store.url is not None):
         yield "limit_store.url", "is needed by kind `redis`, and by no other"
+    limited = any(client_key(entry).limits for entry in config.keys.values())
+    if limited and config.workers > 1 and config.limit_store.kind == "memory":
+        yield (
+            "limit_store",
+            f"each of {config.workers} workers would count alone: limits of keys need kind `redis`, or one worker",
+        )
     if config.limit_store.kind == "redis" and find_spec("redis") is None:
         yield "limit_store.kind", "needs the library redis: install chunkguard with the extra 'redis'"
 

@@ -94,6 +94,11 @@ class Observer:
         self._on_shed = on_shed
         self._bytes = 0
 
+    @property
+    def waiting(self) -> int:
+        """Exchanges in the queue."""
+        return self._queue.qsize()
+
     def offer(self, runner: Runner, observation: Observation) -> bool:
         """Queue an answer; False when the queue is full, and then `done` is never called."""
         size = len(observation.body) if observation.body is not None else 0

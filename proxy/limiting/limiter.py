@@ -116,3 +116,11 @@ def make_store(settings: LimitStore) -> Store:
 
     assert settings.url is not None
     return RedisStore(settings.url.get_secret_value(), settings.prefix, settings.timeout_ms / 1000)
+
+
+def make_limiter(
+    settings: LimitStore, on_request: Callable[[str, str], None], on_tokens: Callable[[str, int], None]
+) -> Limiter:
+    """The limiter of a configuration. Must be called inside a running event loop."""
+    store = make_store(settings)
+    return Limiter(store, fail_open=settings.failure_mode == "fail_open", on_request=on_request, on_tokens=on_tokens)
