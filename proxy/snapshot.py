@@ -139,9 +139,24 @@ def observing(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
     return tuple(policy.model_copy(update={"enforcement": "observe"}) for policy in policies)
 
 
+#: What hosts that decide alike may differ in, and secrets.
+_DECIDES_NOTHING = {
+    "listen",
+    "admin",
+    "admin_key",
+    "tls",
+    "workers",
+    "log_level",
+    "keys",
+    "keys_file",
+    "limit_store",
+    "upstreams",
+}
+
+
 def revision_of(settings: Settings) -> str:
     """Twelve hex digits that change with anything that decides: routes, limits, policies, models. No secret goes into it."""
-    config = settings.config.model_dump(mode="json", exclude={"keys", "admin_key", "upstreams", "limit_store"})
+    config = settings.config.model_dump(mode="json", exclude=_DECIDES_NOTHING)
     policies = {name: [policy.model_dump(mode="json") for policy in found] for name, found in settings.policies.items()}
     upstreams = {name: sorted(found.model_dump(mode="json", exclude={"api_key"}).items()) for name, found in _named(settings)}
     models = settings.models.digest if settings.models is not None else ""
