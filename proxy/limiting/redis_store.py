@@ -23,7 +23,7 @@ from proxy.config_keys import KeyLimits
 from proxy.limiting.bucket import Admission, Refusal, standing, windows_at
 from proxy.limiting.store import StoreError
 
-log = logging.getLogger("chunkguard")
+log = logging.getLogger("chunkguard.limits")
 #: Seconds between two batches of what was used.
 FLUSH_S: Final = 0.05
 #: Seconds after a failure in which Redis is not asked: requests must not queue up behind its time-out.
@@ -98,8 +98,14 @@ class RedisStore:
         """`timeout_s`: longest wait for one script, a connection included."""
         self._prefix = prefix
         self._timeout_s = timeout_s
+        # The driver's description of itself is read from disk for every connection, on the event loop.
         self._redis: Any = Redis.from_url(
-            url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, max_connections=CONNECTIONS
+            url,
+            driver_info=None,
+            protocol=2,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            max_connections=CONNECTIONS,
         )
         self._take = self._redis.register_script(_TAKE)
         self._settle = self._redis.register_script(_SETTLE)
@@ -174,6 +180,5 @@ class RedisStore:
                 return await script(keys=keys, args=arguments)
         except (RedisError, OSError, TimeoutError) as error:
             self._paused_until = monotonic() + PAUSE_S
-            # The class alone: a text of Redis may hold its address and user.
-            log.warning("Redis, which limits are counted in, cannot be asked: %s", type(error).__name__)
+            log.warning("Redis, which limits are counted in, cannot be asked", exc_info=error)
             raise StoreError(type(error).__name__) from error
