@@ -96,7 +96,7 @@ class Timeouts(_Model):
         default=120.0, description="Seconds from a connection in hand to the first byte of the reply's body."
     )
     between_tokens_s: PositiveFloat | None = Field(
-        default=120.0,
+        default=300.0,
         description="Seconds that a reply may be silent after its first byte, up to a quarter more; null = `total_s`.",
     )
     total_s: PositiveFloat = Field(default=600.0, description="Seconds for a whole exchange with the upstream.")

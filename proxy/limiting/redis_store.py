@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any, Final
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from proxy.config_keys import KeyLimits
@@ -29,7 +29,7 @@ FLUSH_S: Final = 0.05
 #: Seconds after a failure in which Redis is not asked: requests must not queue up behind its time-out.
 PAUSE_S: Final = 1.0
 #: Open connections at most: one script takes well under a millisecond, so few suffice for thousands of requests a second.
-CONNECTIONS: Final = 64
+CONNECTIONS: Final = 32
 
 #: Seconds pass through as text: Redis would cut numbers to integers.
 _NOW: Final = """
@@ -98,15 +98,18 @@ class RedisStore:
         """`timeout_s`: longest wait for one script, a connection included."""
         self._prefix = prefix
         self._timeout_s = timeout_s
-        # The driver's description of itself is read from disk for every connection, on the event loop.
-        self._redis: Any = Redis.from_url(
+        # More than its connections wait for one. The driver's description of itself is read from disk for every connection, on
+        # the event loop: it is left out.
+        pool = BlockingConnectionPool.from_url(
             url,
             driver_info=None,
             protocol=2,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             max_connections=CONNECTIONS,
+            timeout=timeout_s,
         )
+        self._redis: Any = Redis.from_pool(pool)
         self._take = self._redis.register_script(_TAKE)
         self._settle = self._redis.register_script(_SETTLE)
         self._pending: dict[tuple[str, str, str], _Charge] = {}

@@ -117,6 +117,25 @@ async def test_a_failed_request_gives_its_reservation_back(prefix: str) -> None:
         assert (await ask(gate, prefix=prefix)).status == 200
 
 
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("/v1/chat/completions", b"no json"),
+        ("/v1/chat/completions", b"{}"),
+        ("/v1/guard/check", b"{}"),
+        ("/v1/guard/check", b'{"prompt": "Hi", "response": "Hello"}'),
+        ("/elsewhere/v1/chat/completions", b'{"model": 3}'),
+        ("/v1/files", b"x" * 40),
+    ],
+)
+async def test_what_no_upstream_is_asked_gives_its_reservation_back(target: str, body: bytes) -> None:
+    async with rig(GUARDED, answers=[plain(DANUBE)], keys=keys(tokens_per_minute=1000), main={"api_key": "sk-own"}) as gate:
+        for _ in range(3):
+            await gate.fetch("POST", target, [("api-key", KEY)], body + b" " * 1200)
+        assert gate.upstream.seen == []
+        assert int((await ask(gate)).value("x-ratelimit-remaining-tokens")) > 900
+
+
 @pytest.mark.parametrize("prefix", ["", "/plain"])
 async def test_a_used_up_budget_is_insufficient_quota(prefix: str) -> None:
     async with rig(GUARDED, PLAIN, answers=[plain(DANUBE)], keys=keys(tokens_per_month=20)) as gate:

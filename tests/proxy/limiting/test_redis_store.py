@@ -78,6 +78,14 @@ async def test_what_redis_decides_is_read() -> None:
         await store.close()
 
 
+async def test_more_requests_than_connections_wait_for_one() -> None:
+    async with speaking(scripted(reply(b"", b"0", b"0", b"0"))) as url:
+        store = RedisStore(url, "t", 5.0)
+        found = await asyncio.gather(*[store.take("app", LIMITS, 1) for _ in range(10 * redis_store.CONNECTIONS)])
+        assert not any(admission.refused for admission in found)
+        await store.close()
+
+
 async def test_nobody_there_is_said_at_once_and_not_asked_again_for_a_moment() -> None:
     store = RedisStore("redis://127.0.0.1:1/0", "t", 1.0)
     assert await failing(store) < 0.5
