@@ -15,7 +15,7 @@ from yarl import URL
 from proxy.config_base import Key, Name
 from proxy.config_base import Model as _Model
 from proxy.config_keys import KeyEntry, LimitStore
-from proxy.config_upstream import Breaker, Retries
+from proxy.config_upstream import HEDGE_AFTER, Breaker, Retries
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: A policy of a route: the name of a shipped one, or a mapping that `policies.loader` understands.
@@ -134,6 +134,7 @@ class OpenAISettings(_Model):
     breaker: Breaker | None = Field(
         default=None, description="When an upstream that keeps failing is left alone; not set = never."
     )
+    hedge_after_s: PositiveFloat | None = Field(default=None, description=HEDGE_AFTER)
 
 
 class ReplaySettings(_Model):
@@ -161,6 +162,7 @@ class LiteLLMSettings(_Model):
     breaker: Breaker | None = Field(
         default=None, description="When an upstream that keeps failing is left alone; not set = never."
     )
+    hedge_after_s: PositiveFloat | None = Field(default=None, description=HEDGE_AFTER)
     options: dict[str, Any] = Field(
         default_factory=dict, description="Further arguments of litellm's `acompletion`, for example `api_version`."
     )
