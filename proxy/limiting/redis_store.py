@@ -114,6 +114,7 @@ class RedisStore:
         self._settle = self._redis.register_script(_SETTLE)
         self._pending: dict[tuple[str, str, str], _Charge] = {}
         self._paused_until = 0.0
+        self._flushing = asyncio.Lock()
 
     async def take(self, name: str, limits: KeyLimits, tokens: int) -> Admission:
         windows = windows_at(time())
@@ -140,11 +141,13 @@ class RedisStore:
         while True:
             await asyncio.sleep(FLUSH_S)
             with contextlib.suppress(StoreError):  # it stays pending
-                await self._flush()
+                async with self._flushing:
+                    await self._flush()
 
     async def drain(self) -> None:
         with contextlib.suppress(StoreError):
-            await self._flush()
+            async with self._flushing:  # a batch that is on its way must arrive
+                await self._flush()
         if self._pending:
             log.error("%d client keys have used tokens that Redis could not be told of", len(self._pending))
 
