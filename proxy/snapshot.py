@@ -24,7 +24,7 @@ from policies.schema import Policy
 from policies.verdict_words import find_demand, opening_polarity, verdict_polarity
 from proxy.check import Checker
 from proxy.config import Settings
-from proxy.config_model import RouteSettings, UpstreamSettings
+from proxy.config_model import EmbeddedSettings, RouteSettings, UpstreamSettings
 from proxy.config_rules import injects_key
 from proxy.errors import ConfigError, Problem
 from proxy.moderation import Moderator
@@ -89,7 +89,7 @@ async def prepare(settings: Settings) -> Snapshot:
     try:
         checker = await asyncio.to_thread(_checker, settings.models)
         for name, own in settings.config.upstreams.items():
-            upstreams[name] = _upstream(name, own, settings)
+            upstreams[name] = await _upstream(name, own, settings)
         for route in settings.config.routes:
             policies = settings.policies[route.name]
             upstream = upstreams[route.upstream]
@@ -206,7 +206,7 @@ def _named(settings: Settings) -> list[tuple[str, UpstreamSettings]]:
     return sorted(settings.config.upstreams.items())
 
 
-def _upstream(name: str, own: UpstreamSettings, settings: Settings) -> Upstream:
+async def _upstream(name: str, own: UpstreamSettings, settings: Settings) -> Upstream:
     match own.kind:
         case "openai":
             return OpenAIUpstream(name, own)
@@ -214,3 +214,12 @@ def _upstream(name: str, own: UpstreamSettings, settings: Settings) -> Upstream:
             return ReplayUpstream(name, settings.path(own.file), own.timeouts)
         case "litellm":
             return LiteLLMUpstream(name, own)
+        case "embedded":
+            return await asyncio.to_thread(_embedded, name, own, settings)
+
+
+def _embedded(name: str, own: EmbeddedSettings, settings: Settings) -> Upstream:
+    # Here, because it brings onnxruntime models along that no other kind needs.
+    from proxy.upstream.embedded import EmbeddedUpstream
+
+    return EmbeddedUpstream(name, own, settings.path(own.folder) if own.folder is not None else None)
