@@ -190,7 +190,7 @@ async def start_proxy(upstream: str, kind: str, free: bool):  # type: ignore[no-
     from core.types import MODES, Scores
     from detectors.suite import Suite
     from proxy import config
-    from proxy.app import App
+    from proxy.app import App, tune_collector
 
     policies = [] if kind == "untouched" else [{"extends": mode, "enforcement": kind} for mode in MODES]
     document = {
@@ -203,9 +203,11 @@ async def start_proxy(upstream: str, kind: str, free: bool):  # type: ignore[no-
     }
     if free:
         Suite.score_prompt = lambda self, conversation: Scores()  # type: ignore[method-assign]
-        Suite.score_reply = lambda self, *_, **__: Scores(dict.fromkeys(MODES, 0.0), scanned=1)  # type: ignore[method-assign]
+        nothing = Scores(dict.fromkeys(MODES, 0.0), scanned=1)
+        Suite.score_reply = Suite.score_quickly = lambda self, *_, **__: nothing  # type: ignore[method-assign]
     app = App(config.build(document, source="benchmark", folder=Path(), env={}))
     await app.start()
+    tune_collector()
     return app.address[1], app.stop
 
 

@@ -38,8 +38,8 @@ import detectors.rebuttal  # noqa: E402
 import detectors.structural  # noqa: E402
 import detectors.suite  # noqa: E402
 from core.types import Conversation, Reply, Scores, Step  # noqa: E402
-from detectors.suite import Suite  # noqa: E402
 from detectors.rows import exchange_of, lines_of, read_row  # noqa: E402
+from detectors.suite import Suite  # noqa: E402
 from policies.loader import load_library  # noqa: E402
 from policies.plan import compile_route  # noqa: E402
 from proxy.check import read_exchange  # noqa: E402

@@ -18,8 +18,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from core.types import MODES
-from evaluation.judge import LEVELS, Judged, judge
 from detectors.rows import Line, files_of, lines_of, read_row
+from evaluation.judge import LEVELS, Judged, judge
 
 WORDS = {level: word for word, level in LEVELS.items()}
 

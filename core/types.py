@@ -7,7 +7,7 @@ Variables carry the lower-case type name everywhere: conversation, reply, scores
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from enum import IntEnum
 from typing import Any, Literal, Protocol
 
@@ -74,6 +74,8 @@ class Conversation:
 
     `structured`: the response format demands JSON. `hosted_tools`: the provider runs tools itself (hosted, MCP).
     `stored`: the provider keeps the response (`store`, `background`). `max_tokens`: None where the request sets none.
+    `separate`: its user turns are prompts that know nothing of each other; the `n` choices answer them in order, each equally
+    often.
     """
 
     turns: tuple[Turn, ...]
@@ -85,6 +87,14 @@ class Conversation:
     structured: bool = False
     hosted_tools: bool = False
     stored: bool = False
+    separate: bool = False
+
+    def asking(self, choice: int) -> Conversation:
+        """What a choice answers: of separate prompts its own, else the whole conversation."""
+        if not self.separate:
+            return self
+        place = min(choice * len(self.turns) // self.n, len(self.turns) - 1)
+        return replace(self, turns=(self.turns[place],), n=1, separate=False)
 
     @property
     def last_user(self) -> Turn | None:

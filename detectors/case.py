@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from core.types import RESPONSE, Conversation, Mode, Reply, Scores, Span
 from core.values import frozen
 from detectors.arithmetic import Statement, find_statements
+from detectors.encoder import TEXT_CHARS, is_english
 from detectors.late import LateValues
 from detectors.lazy import lazy
 from detectors.phrases import Hit, Phrases, prompt_cues
@@ -95,26 +96,37 @@ class Case:
     @lazy
     def said_again(self) -> Said:
         """Second tier: `refusal` and `excused` of the reply."""
-        return self._second(lambda trained: trained.said_again(self.reply, self.phrases.start))
+        return self._second(lambda trained: trained.said_again(self.reply, self.phrases.start), self._english_reply)
 
     @lazy
     def answered(self) -> Said:
         """Second tier: `denial`, `suspicion` and `warm` of the reply to the last user turn."""
-        return self._second(lambda trained: trained.answered(self.user_text, self.reply, self.phrases.start))
+        reads = self._english_reply and is_english(self.user_text)
+        return self._second(lambda trained: trained.answered(self.user_text, self.reply, self.phrases.start), reads)
 
     @lazy
     def distressed_again(self) -> Said:
         """Second tier: `distress` of the last user turn."""
-        return self._second(lambda trained: trained.distressed_again(self.user_text))
+        return self._second(lambda trained: trained.distressed_again(self.user_text), is_english(self.user_text))
 
     @lazy
     def asked_again(self) -> Said:
         """Second tier: what the prompt asks for."""
         values = self.prompt.values
-        return self._second(lambda _: values.again()) if isinstance(values, LateValues) else NOTHING
+        return self._second(lambda _: values.again(), self._english_prompt) if isinstance(values, LateValues) else NOTHING
 
-    def _second(self, read: Callable[[Trained], Said]) -> Said:
-        if self.trained is None:
+    @lazy
+    def _english_prompt(self) -> bool:
+        return all(is_english(turn.text) for turn in self.conversation.user_turns if turn.text.strip())
+
+    @lazy
+    def _english_reply(self) -> bool:
+        start = self.phrases.start
+        return is_english(self.reply.text[start : start + TEXT_CHARS])
+
+    def _second(self, read: Callable[[Trained], Said], reads: bool) -> Said:
+        """`reads`: the second tier can read the texts; where it cannot, there is nothing to wait for."""
+        if self.trained is None or not reads:
             return NOTHING
         if self.quick:
             self.unsettled = True
@@ -124,7 +136,7 @@ class Case:
     def settle(self, name: str) -> float | None:
         """A prompt score that may take the second tier."""
         values = self.prompt.values
-        if self.quick and isinstance(values, LateValues) and not values.settled(name):
+        if self.quick and isinstance(values, LateValues) and not values.settled(name) and self._english_prompt:
             self.unsettled = True
             return None
         return values.get(name)

@@ -6,12 +6,13 @@ so every weight here is chosen for the band it must end in. The tables at the to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from math import exp, log
 
 from core.types import MODES, Mode, Span
 from detectors.case import CLEAR, SUSPECT, SUSPECT_CAP, Case, Judged, span_of, spans_of
-from detectors.phrases import Hit
+from detectors.phrases import Hit, Phrases
 from detectors.rebuttal import judge_rebuttal
 from detectors.structural import Block
 from detectors.toolcheck import interpreter_declared, written_calls
@@ -51,6 +52,11 @@ CERTAIN = 0.9
 #: Logistic weights of (words, log-odds of the trained score, a sign of refusing in the first 300 characters, constant), for a
 #: reply that both tiers read, and for one that only the first reads. Fitted on held-out sources.
 REFUSAL_BOTH, REFUSAL_FIRST = (3.3, 0.57, 1.84, -1.8), (3.65, 2.1, 1.84, -4.0)
+#: Characters of the prompt in which a refusal that is to be translated or corrected is looked for.
+MATERIAL_CHARS = 4_000
+_QUOTES = (("“", "”"), ("„", "”"), ("«", "»"), ("「", "」"), ("『", "』"))
+#: How a letter begins: a short line that ends in a comma or a colon.
+_SALUTATION = re.compile(r"[^\n.?]{2,50}[,:，：]\s*\n")
 #: A reply beyond this, without any word or sign of refusing, is not read by the first tier: soft refusals are short.
 SHORT_CHARS = 500
 #: The first tier's refusal from which on, without any word for one, the second is asked.
@@ -155,7 +161,7 @@ def _refusal_licence(case: Case) -> float:
         kept = min(kept, REFUSAL_LICENCES["info"])
     if phrases.has("licence.privacy"):
         kept = min(kept, REFUSAL_LICENCES["privacy"])
-    if first is not None and _quoted(case, first):
+    if (first is not None and _quoted(case, first)) or _material(case):
         kept = min(kept, REFUSAL_LICENCES["quote"])
     return kept * _operator_licence(case)
 
@@ -176,14 +182,24 @@ def _operator_licence(case: Case) -> float:
 
 def _quoted(case: Case, first: Hit) -> bool:
     """Whether the refusal stands inside a quotation or a draft that the answer delivers."""
-    phrases = case.phrases
-    before = case.reply.text[phrases.start : first.start]
-    if before.count('"') % 2 or before.count("“") > before.count("”") or before.count("「") > before.count("」"):
+    phrases, text = case.phrases, case.reply.text
+    before = text[phrases.start : first.start + 1]  # a hit may begin with the mark itself
+    if before.count('"') % 2 or any(before.count(opened) > before.count(closed) for opened, closed in _QUOTES):
         return True
     if before.rpartition("\n")[2].lstrip().startswith(">"):
         return True
     lead = phrases.hits("licence.quote")
     return bool(lead) and lead[0].start < first.start and first.start - phrases.opening > 40
+
+
+def _material(case: Case) -> bool:
+    """Whether the words are what was ordered: a letter in the user's name, or a version of a refusal that the user wrote."""
+    if "ask.message" in case.cues and _SALUTATION.match(case.reply.text, case.phrases.opening) is not None:
+        return True
+    if not case.cues & {"ask.reword", "ask.check"}:
+        return False
+    given = Phrases(case.user_text[:MATERIAL_CHARS])
+    return any(given.hits(name) for name in ("refusal.hard", "refusal.soft"))
 
 
 def _harm_gate(case: Case, score: float) -> float:
@@ -362,20 +378,32 @@ def judge_extraction(case: Case) -> Judged:
     if not case.shape.label_only:
         return CLEAR
     present = 0.8
-    conversation = case.conversation
-    licensed = (
-        conversation.structured
-        or (conversation.max_tokens is not None and conversation.max_tokens <= 32)
-        or case.licence("asks_extraction") >= 0.5
-        or not case.triggers & {"passage_scaffold"}
+    score = 0.1 if _label_wanted(case) else _label_unwanted(case)
+    if score < 0.2:
+        return Judged(score, present)
+    start = case.phrases.start
+    return Judged(score, present, (span_of("extraction", "label", (start, len(case.reply.text))),))
+
+
+def _label_wanted(case: Case) -> bool:
+    """Whether the request says that it wants no more than a label."""
+    limit = case.conversation.max_tokens
+    return (
+        case.conversation.structured
+        or (limit is not None and limit <= 32)
         or "ask.brevity" in case.cues
         or "verdict_only" in case.triggers
     )
-    if licensed:
-        return Judged(0.1, present)
-    score = 0.75 if "ask.reasoning" in case.cues else 0.3
-    start = case.phrases.start
-    return Judged(score, present, (span_of("extraction", "label", (start, len(case.reply.text))),))
+
+
+def _label_unwanted(case: Case) -> float:
+    """How likely a label is too little: it is where the question asks for reasons; a passage alone says little."""
+    if "passage_scaffold" not in case.triggers:
+        return 0.1
+    wanted = case.licence("asks_extraction") >= 0.5
+    if "ask.reasoning" in case.cues:
+        return 0.6 if wanted else 0.75
+    return 0.1 if wanted else 0.3
 
 
 JUDGES: Mapping[Mode, Callable[[Case], Judged]] = {

@@ -57,8 +57,8 @@ def read_shipped() -> ModelSet:
 
 
 def read_set(folder: Path) -> ModelSet:
-    """The set of a folder, each model run once: `prompt`, `distress`, `response` and `manner`, each a `.json` with its `.onnx`. The
-    `encoder` is the shipped one where the folder holds no file of that name. Raises ModelSetError with every problem."""
+    """The set of a folder, each model run once: `prompt`, `distress`, `response` and `manner`, each a `.json` with its `.onnx`.
+    The `encoder` is the shipped one where the folder holds no file of that name. Raises ModelSetError with every problem."""
     if not folder.is_dir():
         raise ModelSetError([f"{folder}: there is no such folder"])
     problems: list[str] = []

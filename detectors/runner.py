@@ -145,7 +145,11 @@ class Runner:
     async def score_replies(
         self, conversation: Conversation, prompt: Scores, replies: Sequence[Reply], *, final: bool
     ) -> tuple[Scores, ...]:
-        """What was answered, one Scores a reply, in order. A reply whose scoring crashes is missing alone."""
+        """What was answered, one Scores a reply, in order. A reply whose scoring crashes is missing alone.
+
+        `prompt`: the scores of the conversation; of separate prompts each reply is scored with those of its own."""
+        if conversation.separate:
+            return tuple([await self._alone(conversation.asking(reply.choice), reply, final) for reply in replies])
         chars = sum([len(reply.text) + len(reply.reasoning) for reply in replies])
         asked = conversation.last_user
         chars += len(asked.text) if asked else 0
@@ -156,6 +160,11 @@ class Runner:
                 self.counts.inline += 1
                 return found
         return await self._run(lambda: self._replies(conversation, prompt, replies, final), len(replies), REPLY_NAMES)
+
+    async def _alone(self, conversation: Conversation, reply: Reply, final: bool) -> Scores:
+        prompt = await self.score_prompt(conversation)
+        (scores,) = await self.score_replies(conversation, prompt, (reply,), final=final)
+        return scores
 
     def _at_once(self, chars: int) -> bool:
         """Whether texts of this length are scored on the loop, where the first tier settles them."""

@@ -27,11 +27,12 @@ class Probe(NamedTuple):
 
 
 def make_probe(conversation: Conversation, spans: Sequence[Span]) -> Probe | None:
-    """The probe of the last user turn, or None where it holds nothing that a changed question could settle.
+    """The probe of the last user turn, or None where it holds nothing that a changed question could settle, or where it is one
+    of several prompts: the answers to the others are not what the probe's answers are read as.
 
     `spans`: the trigger hits of the prompt."""
     turn = conversation.last_user
-    if turn is None:
+    if turn is None or conversation.separate:
         return None
     names = {span.name for span in spans if span.message == turn.index}
     demand = find_demand(turn.text)

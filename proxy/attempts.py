@@ -13,7 +13,7 @@ from core.types import Change
 from core.values import frozen
 from proxy.errors import Unavailable
 from proxy.upstream.base import OF_BYTES, Headers, Upstream, UpstreamReply, UpstreamRequest, without
-from proxy.wire import chat
+from proxy.wire.codec import Codec, Request
 
 #: Headers of a request that asks for an answer, and is no request to delete one.
 _OF_BODY = OF_BYTES | {"content-type", "idempotency-key"}
@@ -31,15 +31,16 @@ class AttemptCalls:
 
     `raw`: the body exactly as the client sent it, maybe compressed. `path`: what follows the route's prefix, query included.
     `headers`: the client's. `credentials`: the client's own may go to the `primary` upstream. `upstreams`: all, by name.
-    `identity`: no encoding of the answer is accepted, because something will be added to it.
+    `codec`: of the API that is spoken. `identity`: no encoding of the answer is accepted: something will be added to it.
     """
 
-    request: chat.ChatRequest
+    request: Request
     raw: bytes
     path: str
     headers: Headers
     primary: str
     upstreams: Mapping[str, Upstream]
+    codec: Codec
     credentials: bool = True
     identity: bool = False
     key: Callable[[], str] = new_key
@@ -47,7 +48,7 @@ class AttemptCalls:
     async def open(self, attempt: int, change: Change, timeout_s: float | None = None) -> UpstreamReply:
         """Send the request of an attempt and return its head. Raises UpstreamError."""
         upstream, credentials = self._asked(change)
-        body = chat.apply_change(self.request, change)
+        body = self.codec.apply_change(self.request, change)
         headers = self.headers
         if body is self.request.body:
             body = self.raw

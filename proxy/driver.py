@@ -216,7 +216,8 @@ class Driver:
             self.timings.hold = perf_counter() - self._began
 
     async def _call(self, command: CallUpstream) -> None:
-        live = self._live[command.attempt] = _Live(Inflow(self.calls.request.conversation.n), began=perf_counter())
+        inflow = Inflow(self.calls.codec, self.calls.request.conversation.n)
+        live = self._live[command.attempt] = _Live(inflow, began=perf_counter())
         if command.timeout_s is not None:
             live.deadline = asyncio.get_running_loop().time() + command.timeout_s
         self._current = command.attempt

@@ -25,9 +25,10 @@ from proxy.outflow import Outflow
 from proxy.present import Presenter
 from proxy.records import DecisionRecord, Seconds, from_outcome
 from proxy.reply import ClientReply
+from proxy.routing import Endpoint
 from proxy.snapshot import Route, Snapshot
 from proxy.upstream.base import Headers
-from proxy.wire import chat
+from proxy.wire.codec import Codec, Request
 from proxy.wire.encoding import decode
 
 #: A prompt that decides nothing is scored when its answer is.
@@ -36,12 +37,16 @@ _UNSCORED: Final = Scores()
 
 @frozen
 class Guarded:
-    """One request to a guarded endpoint. `raw`: its body as sent; `body`: the same decoded. `path`: no prefix, with query."""
+    """One request to a guarded endpoint. `raw`: its body as sent; `body`: the same decoded. `path`: no prefix, with query.
+
+    `endpoint`: its label; `codec`: of its API."""
 
     raw: bytes
     body: bytes
     path: str
     headers: Headers
+    endpoint: Endpoint
+    codec: Codec
 
 
 @dataclass(slots=True)
@@ -54,9 +59,7 @@ class Guard:
     chance: Callable[[], float] = field(default=random.random)
     deleter: Deleter | None = None
 
-    async def handle(
-        self, snapshot: Snapshot, route: Route, request: chat.ChatRequest, sent: Guarded, reply: ClientReply
-    ) -> None:
+    async def handle(self, snapshot: Snapshot, route: Route, request: Request, sent: Guarded, reply: ClientReply) -> None:
         """Serve one request of a route that has policies. Raises GuardError only while nothing was sent."""
         assert route.compiled is not None
         assert route.runner is not None
@@ -71,7 +74,7 @@ class Guard:
             try:
                 prompt = await route.runner.score_prompt(conversation)
             except CancelledError:
-                self._record_gone(snapshot, route, conversation.stream, began)
+                self._record_gone(snapshot, route, sent.endpoint, conversation.stream, began)
                 raise
             detector = perf_counter() - began
         plan = compiled.make_plan(conversation, prompt or _UNSCORED, stream=conversation.stream)
@@ -79,6 +82,7 @@ class Guard:
         outflow = Outflow(
             reply,
             presenter,
+            sent.codec,
             streamed=conversation.stream,
             report=report,
             n=conversation.n,
@@ -90,6 +94,7 @@ class Guard:
             headers=sent.headers,
             primary=route.settings.upstream,
             upstreams=snapshot.upstreams,
+            codec=sent.codec,
             credentials=not snapshot.keys,
             identity=outflow.report,
         )
@@ -109,14 +114,14 @@ class Guard:
         finally:
             if driver.outcome is not None:
                 driver.timings.detector += detector
-                context = _Context(snapshot, route, plan, prompt, presenter, driver, began, holdout)
+                context = _Context(snapshot, route, sent.endpoint, plan, prompt, presenter, driver, began, holdout)
                 self._record(context, request, outflow)
-                if conversation.stored and self.deleter is not None:
+                if request.kept and self.deleter is not None:
                     for attempt in dropped(driver.outcome):
                         stored = Deletion(route.name, calls, attempt.change, driver.response_id(attempt.number))
                         self.deleter.offer(stored)
 
-    def _record_gone(self, snapshot: Snapshot, route: Route, streamed: bool, began: float) -> None:
+    def _record_gone(self, snapshot: Snapshot, route: Route, endpoint: Endpoint, streamed: bool, began: float) -> None:
         """The client left before anybody was asked."""
         self.sink(
             from_outcome(
@@ -124,7 +129,7 @@ class Guard:
                 decision_id=new_key(),
                 time=time(),
                 route=route.name,
-                endpoint="chat_completions",
+                endpoint=endpoint,
                 streamed=streamed,
                 status=0,
                 seconds=Seconds(total=perf_counter() - began),
@@ -132,7 +137,7 @@ class Guard:
             )
         )
 
-    def _record(self, context: _Context, request: chat.ChatRequest, outflow: Outflow) -> None:
+    def _record(self, context: _Context, request: Request, outflow: Outflow) -> None:
         """Record now, or once was judged what nobody waits for: a relayed answer, and a prompt that decided nothing."""
         outcome = context.driver.outcome
         assert outcome is not None
@@ -162,6 +167,7 @@ class _Context:
 
     snapshot: Snapshot
     route: Route
+    endpoint: Endpoint
     plan: Plan
     prompt: Scores | None
     presenter: Presenter
@@ -180,7 +186,7 @@ class _Context:
             decision_id=self.presenter.decision_id,
             time=self.at,
             route=self.route.name,
-            endpoint="chat_completions",
+            endpoint=self.endpoint,
             streamed=self.driver.calls.request.conversation.stream,
             status=status,
             hold=self.plan.hold.kind,

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from core.types import Piece
 from proxy.errors import ProtocolError
 from proxy.upstream.base import Headers, UpstreamReply
-from proxy.wire.chat_reply import ReplyDecoder
+from proxy.wire.codec import Codec, Decoder
 from proxy.wire.encoding import decode
 
 #: Decoded bytes of a compressed body at most: it is read for scoring, so it may not be a bomb.
@@ -21,10 +21,11 @@ DECODED_BYTES = 64 << 20
 class Inflow:
     """The reply of one attempt. `begin` gives it its head; until then `status` is 0."""
 
-    __slots__ = ("_reply", "encoding", "event_stream", "headers", "id", "length", "n", "plain", "reason", "status")
+    __slots__ = ("_reply", "codec", "encoding", "event_stream", "headers", "id", "length", "n", "plain", "reason", "status")
 
-    def __init__(self, n: int = 1) -> None:
+    def __init__(self, codec: Codec, n: int = 1) -> None:
         self._reply: UpstreamReply | None = None
+        self.codec = codec
         self.n = n
         self.status = 0
         self.reason = ""
@@ -69,7 +70,7 @@ class Inflow:
         """The body as pieces, all of them. Raises as `pieces`."""
         if self.event_stream and not self.encoding:
             return tuple([piece async for pieces in self.pieces() for piece in pieces])
-        decoder = ReplyDecoder(bool(self.event_stream), self.n)
+        decoder = self.codec.ReplyDecoder(bool(self.event_stream), self.n)
         body = await self.read()
         if not self.encoding:
             pieces = decoder.feed(body) + decoder.flush()
@@ -87,7 +88,7 @@ class Inflow:
             if pieces:
                 yield pieces
             return
-        decoder = ReplyDecoder(True, self.n)
+        decoder = self.codec.ReplyDecoder(True, self.n)
         async for chunk in self.raw():
             pieces = decoder.feed(chunk)
             if pieces:
@@ -97,7 +98,7 @@ class Inflow:
             yield last
         self._end(decoder)
 
-    def _end(self, decoder: ReplyDecoder) -> None:
+    def _end(self, decoder: Decoder) -> None:
         self.id = decoder.id
         if not decoder.complete and decoder.error is None and (self.event_stream or decoder.malformed):
             raise ProtocolError("the upstream's answer is incomplete or unreadable")

@@ -17,7 +17,6 @@ from core.values import frozen
 from detectors.runner import Runner
 from proxy.errors import GuardError
 from proxy.inflow import DECODED_BYTES, Inflow
-from proxy.wire.chat_reply import ReplyDecoder
 from proxy.wire.encoding import decode
 
 log = logging.getLogger("chunkguard")
@@ -52,7 +51,7 @@ def read_copy(body: bytes, inflow: Inflow) -> tuple[tuple[Reply, ...], Usage]:
     """The choices of a whole relayed body, and its usage. Raises ProtocolError for an encoding that cannot be read."""
     if inflow.encoding:
         body = decode(body, inflow.encoding, max_bytes=DECODED_BYTES)
-    decoder = ReplyDecoder(bool(inflow.event_stream), inflow.n)
+    decoder = inflow.codec.ReplyDecoder(bool(inflow.event_stream), inflow.n)
     answer = Answer()
     for piece in decoder.feed(body) + decoder.flush():
         answer.read(piece)

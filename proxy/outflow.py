@@ -11,13 +11,13 @@ from typing import Final
 import orjson
 
 from core.types import Failure, Outcome, Piece
-from proxy.errors import GuardError, GuardUnavailable, ProtocolError, Timeout, Unavailable, render, render_event, render_headers
+from proxy.errors import GuardError, GuardUnavailable, ProtocolError, Timeout, Unavailable, render_headers
 from proxy.inflow import DECODED_BYTES, Inflow
 from proxy.passthrough import WHOLE_BYTES
 from proxy.present import Presenter
 from proxy.reply import ClientReply
 from proxy.upstream.base import OF_BYTES, Headers, without
-from proxy.wire import chat
+from proxy.wire.codec import Codec
 from proxy.wire.encoding import decode
 from proxy.wire.sse import Splitter
 
@@ -30,9 +30,12 @@ _COMMENT: Final = b": keep-alive\n\n"
 class Outflow:
     """The client's side of one guarded request. `copy`: a relayed body, None where it is too long to be scored."""
 
-    def __init__(self, reply: ClientReply, presenter: Presenter, *, streamed: bool, report: bool, n: int = 1) -> None:
+    def __init__(
+        self, reply: ClientReply, presenter: Presenter, codec: Codec, *, streamed: bool, report: bool, n: int = 1
+    ) -> None:
         self._reply = reply
         self._presenter = presenter
+        self._codec = codec
         self._streamed = streamed
         self._n = n
         self.report = report
@@ -47,6 +50,7 @@ class Outflow:
         self._body: list[bytes] = []
         self._done = b""
         self._last_event = b""
+        self._last = b""
 
     @property
     def started(self) -> bool:
@@ -66,17 +70,18 @@ class Outflow:
         if self._reports(inflow):
             splitter = Splitter()
             data = self._without_done([*splitter.feed(data), splitter.flush()])
+        self._last = data or self._last
         await self._reply.write(data)
 
     async def send_rewritten(self, inflow: Inflow, pieces: Sequence[Piece], contents: Sequence[str]) -> None:
         """The attempt's envelope with other contents."""
         self._composed = True
-        await self._plain(inflow, chat.rewrite(inflow.plain or pieces, contents, bool(inflow.event_stream)))
+        await self._plain(inflow, self._codec.rewrite(inflow.plain or pieces, contents, bool(inflow.event_stream)))
 
     async def send_blocked(self, inflow: Inflow, pieces: Sequence[Piece]) -> None:
         """The attempt's envelope with nothing in it."""
         self._composed = True
-        await self._plain(inflow, chat.block(inflow.plain or pieces, bool(inflow.event_stream), self._n))
+        await self._plain(inflow, self._codec.block(inflow.plain or pieces, bool(inflow.event_stream), self._n))
 
     async def _plain(self, inflow: Inflow, data: bytes) -> None:
         if not self._reply.started:
@@ -126,9 +131,9 @@ class Outflow:
         except ValueError:
             doc = None
         if isinstance(doc, dict) and doc.get("error"):
-            await self._reply.write(b"data: " + orjson.dumps(doc) + b"\n\n")
+            await self._reply.write(self._codec.error_event(doc))
         else:
-            await self._reply.write(render_event(Unavailable(f"the upstream answered {inflow.status}")))
+            await self._reply.write(self._codec.render_event(Unavailable(f"the upstream answered {inflow.status}")))
 
     def _reports(self, inflow: Inflow) -> bool:
         """Whether this reply gets the report: of a body that is compressed all the same nothing is changed."""
@@ -138,7 +143,7 @@ class Outflow:
         """Whole events without the final [DONE] and what follows it, which wait for the report."""
         before: list[bytes] = []
         for event in events:
-            if self._done or chat.is_done(event):
+            if self._done or self._codec.is_done(event):
                 self._done += event
                 continue
             before.append(event)
@@ -174,9 +179,10 @@ class Outflow:
         assert inflow is not None
         if self._reply.started:
             if self._body:  # a plain body, but the client was kept alive as the reader of a stream
-                await self._reply.write(render_event(ProtocolError("the upstream's answer is no stream")))
+                await self._reply.write(self._codec.render_event(ProtocolError("the upstream's answer is no stream")))
             elif inflow.event_stream and self._reports(inflow):
-                await self._reply.write(chat.add_report(self._last_event, self._presenter.report(outcome), streamed=True))
+                report = self._codec.add_report(self._last_event, self._presenter.report(outcome), streamed=True)
+                await self._reply.write(report)
                 await self._reply.write(self._done)
             await self._reply.finish()
             return
@@ -184,7 +190,7 @@ class Outflow:
         body = b"".join(self._body)
         headers = inflow.headers
         if self._reports(inflow):
-            body = chat.add_report(body, self._presenter.report(outcome), streamed=False)
+            body = self._codec.add_report(body, self._presenter.report(outcome), streamed=False)
             headers = without(headers, OF_BYTES)
             headers = [*headers, ("Content-Length", str(len(body)))]
         elif self._composed:
@@ -200,16 +206,17 @@ class Outflow:
         if self._sent and self._reply.started:
             # The client has part of an answer: it must see that the rest is missing, as it would without us.
             if isinstance(error, GuardUnavailable):
-                await self._reply.write(render_event(error))
+                await self._reply.write(self._codec.render_event(error, self._last))
                 await self._reply.finish()
             else:
                 self._reply.abort()
         elif self._reply.started:
-            await self._reply.write(render_event(error))
+            await self._reply.write(self._codec.render_event(error))
             await self._reply.finish()
         else:
             self.status = error.status
-            self._reply.whole(error.status, render_headers(error) + self._presenter.headers(None)[:1], render(error))
+            headers = render_headers(error) + self._presenter.headers(None)[:1]
+            self._reply.whole(error.status, headers, self._codec.render(error))
 
 
 async def _events(inflow: Inflow) -> AsyncIterator[bytes]:

@@ -30,9 +30,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     "chat_completions", "guard_check", "models", "embeddings", "completions", "responses", "messages", "other", "refused",
 )  # fmt: skip
 #: Endpoints whose answers are judged. A POST to a path that ends like one of these is never passed through.
-GUARDED: frozenset[Endpoint] = frozenset({"chat_completions"})
+GUARDED: frozenset[Endpoint] = frozenset({"chat_completions", "completions", "messages", "responses"})
 
-_CHAT = "/chat/completions"
 _PLAIN: Mapping[str, Endpoint] = {
     "/v1/chat/completions": "chat_completions",
     "/v1/guard/check": "guard_check",
@@ -42,7 +41,15 @@ _PLAIN: Mapping[str, Endpoint] = {
     "/v1/responses": "responses",
     "/v1/messages": "messages",
 }
+_POSTED = GUARDED | {"guard_check"}
 _CHECK = "/v1/guard/check"
+#: Ends of paths that some upstream reads as a guarded endpoint (`/openai/deployments/x/completions`), the longer ones first.
+_ENDS: Mapping[str, Endpoint] = {
+    "/chat/completions": "chat_completions",
+    "/completions": "completions",
+    "/responses": "responses",
+    "/v1/messages": "messages",  # not every `/messages`: `/v1/threads/x/messages` is another API
+}
 #: Decoded so often at most: `%252e` is two layers. What is still encoded after that is refused.
 _LAYERS = 3
 _ODD = re.compile(r"//|%|\\|/\.|/$|[^\x21-\x7e]|;|[A-Z]")
@@ -111,8 +118,8 @@ class Router:
         known = self._known.get(raw_path)
         if known is None:
             known = self._locate(method, raw_path)
-        if method != "POST" and known.endpoint in ("chat_completions", "guard_check"):
-            # GET lists stored completions: nothing is generated, nothing to guard.
+        if method != "POST" and known.endpoint in _POSTED:
+            # GET lists what is stored: nothing is generated, nothing to guard.
             return Location("other", known.path, known.prefix)
         return known
 
@@ -132,9 +139,10 @@ class Router:
         prefix = next((item for item in self._prefixes if plain == item or plain.startswith(f"{item}/")), "")
         rest = plain[len(prefix) :]
         lowered = rest.lower()
-        if lowered.endswith(_CHAT):
-            exact = lowered == f"/v1{_CHAT}"
-            return Location("chat_completions", lowered if exact else quote(rest, safe="/:@!$&'()*+,;=~"), prefix)
+        for end, guarded in _ENDS.items():
+            if lowered.endswith(end):
+                exact = _PLAIN.get(lowered) == guarded
+                return Location(guarded, lowered if exact else quote(rest, safe="/:@!$&'()*+,;=~"), prefix)
         if lowered == _CHECK:
             return Location("guard_check", _CHECK, prefix)
         if rest.startswith("/-/") or _has_dots(raw_path):

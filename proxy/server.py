@@ -23,7 +23,8 @@ from proxy.reply import ClientReply
 from proxy.routing import Location, offered_key
 from proxy.snapshot import Route, Snapshot
 from proxy.upstream.base import Headers
-from proxy.wire import chat
+from proxy.wire.codec import Request
+from proxy.wire.codecs import CODECS, speaking
 
 log = logging.getLogger("chunkguard")
 #: Requests that may wait in the kernel for the worker to accept them.
@@ -85,7 +86,7 @@ class Gateway:
         )
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; every error becomes an OpenAI-shaped one."""
+        """Answer one request; every error takes the shape of its API."""
         snapshot = self.snapshot
         reply = ClientReply(request)
         if request.raw_path == "/-/healthy":
@@ -100,14 +101,15 @@ class Gateway:
                 raise errors.Overloaded()
             await self._serve(snapshot, request, reply)
         except GuardError as error:
-            self._fail(reply, error)
+            self._fail(snapshot, request, reply, error)
         except (web.HTTPRequestEntityTooLarge, HttpProcessingError):
-            self._fail(reply, RequestTooLarge(f"the body is over {snapshot.settings.config.limits.body_bytes} bytes"))
+            size = snapshot.settings.config.limits.body_bytes
+            self._fail(snapshot, request, reply, RequestTooLarge(f"the body is over {size} bytes"))
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
             log.exception("unhandled error")
-            self._fail(reply, GuardError("internal error"))
+            self._fail(snapshot, request, reply, GuardError("internal error"))
         finally:
             self._leave(snapshot)
         assert reply.response is not None
@@ -135,7 +137,7 @@ class Gateway:
             )
             return
         route, sent, parsed = await self._read(snapshot, request, location, target, headers, key)
-        if route.compiled is None or parsed is None:
+        if route.compiled is None or parsed is None or parsed.unread:
             body = sent.raw if sent is not None else None
             await self._pass(snapshot, route, request, reply, location, target, headers, body)
             return
@@ -145,17 +147,18 @@ class Gateway:
 
     async def _read(
         self, snapshot: Snapshot, request: web.BaseRequest, location: Location, target: str, headers: Headers, key: str | None
-    ) -> tuple[Route, Guarded | None, chat.ChatRequest | None]:
-        """The route of a chat request, and the request read as far as the route needs it."""
+    ) -> tuple[Route, Guarded | None, Request | None]:
+        """The route of a request to a guarded endpoint, and the request read as far as the route needs it."""
         if not snapshot.router.reads_model:
             route = self._route(snapshot, location, "", request, key)
             if route.compiled is None:
                 return route, None, None
         raw = await request.read()
         body = decoded(raw, headers, snapshot.settings.config.limits.body_bytes)
-        parsed = chat.parse_request(body)
+        codec = CODECS[location.endpoint]
+        parsed = codec.parse_request(body)
         route = self._route(snapshot, location, parsed.conversation.model, request, key)
-        return route, Guarded(raw, body, target, headers), parsed
+        return route, Guarded(raw, body, target, headers, location.endpoint, codec), parsed
 
     def _key(self, snapshot: Snapshot, request: web.BaseRequest) -> str | None:
         if not snapshot.keys:
@@ -214,8 +217,10 @@ class Gateway:
         reply.whole(200, [("Content-Type", "application/json")], orjson.dumps(verdict))
 
     @staticmethod
-    def _fail(reply: ClientReply, error: GuardError) -> None:
+    def _fail(snapshot: Snapshot, request: web.BaseRequest, reply: ClientReply, error: GuardError) -> None:
         if reply.started:
             reply.abort()
-        else:
-            reply.whole(error.status, errors.render_headers(error), errors.render(error))
+            return
+        location = snapshot.router.locate(request.method, request.raw_path.partition("?")[0])
+        codec = speaking(location.endpoint, location.path)
+        reply.whole(error.status, errors.render_headers(error), codec.render(error))

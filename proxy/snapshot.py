@@ -33,6 +33,7 @@ from proxy.upstream.base import Upstream
 from proxy.upstream.litellm import LiteLLMUpstream
 from proxy.upstream.openai import OpenAIUpstream
 from proxy.upstream.replay import ReplayUpstream
+from proxy.wire.codecs import CODECS
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +150,20 @@ def revision_of(settings: Settings) -> str:
 
 def coverage_rows(routes: Mapping[str, Sequence[Policy]]) -> list[dict[str, Any]]:
     """What is really enforceable: one row a route, endpoint, stream or not, and policy."""
-    return [_row(name, policy, streamed) for name, found in routes.items() for policy in found for streamed in (False, True)]
+    return [
+        _row(name, endpoint, policy, streamed)
+        for name, found in routes.items()
+        for policy in found
+        for endpoint in CODECS
+        for streamed in (False, True)
+    ]
 
 
-def _row(route: str, policy: Policy, streamed: bool) -> dict[str, Any]:
+def _row(route: str, endpoint: str, policy: Policy, streamed: bool) -> dict[str, Any]:
     quiet, triggered = policy.hold.default.value(), policy.hold.triggered.value()
     return {
         "route": route,
-        "endpoint": "chat_completions",
+        "endpoint": endpoint,
         "stream": streamed,
         "policy": policy.name,
         "mode": policy.mode,

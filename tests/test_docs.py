@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel
 
 from core.types import MODES
+from detectors.training import __main__ as training
 from docs import generate
 from policies.schema import TRIGGERS, Policy
 from proxy import cli, config, errors
@@ -152,6 +153,16 @@ def test_every_command_and_option_is_documented() -> None:
         (row,) = [line for line in page("docs/operations.md").splitlines() if line.startswith(f"| `chunkguard {command}")]
         options = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
         assert {option for option in options - {"--help"} if not re.search(rf"{option}\b", row)} == set(), command
+
+
+def test_every_option_of_the_training_is_documented() -> None:
+    rows = page("docs/training.md")
+    options = {option for action in training.parser()._actions for option in action.option_strings if option.startswith("--")}
+    assert {option for option in options - {"--help"} if not re.search(rf"^\| `{option}\b", rows, re.MULTILINE)} == set()
+    lines = [line for block in blocks(rows) for line in re.findall(r"python -m detectors\.training (.+)$", block, re.MULTILINE)]
+    assert lines
+    for line in lines:
+        training.parser().parse_args(shlex.split(line))
 
 
 def typed_commands() -> Iterator[str]:

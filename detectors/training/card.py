@@ -32,7 +32,7 @@ are weighed in `detectors/combine.py` and `detectors/rebuttal.py`; policies only
 
 ## How they work
 
-The *first tier* reads what a verdict may hang on, in some 20 microseconds a text: linear models over hashed features. A text is
+The *first tier* reads what a verdict may hang on, in some 50 microseconds a text: linear models over hashed features. A text is
 lower-cased, NFC-normalised and read as UTF-8 bytes; byte n-grams, words and word pairs (of an answer also its opening words once
 more) are hashed to the rows of a table, and a probability is the sigmoid of their weighted sum. Table, sum and calibration are
 inside the ONNX graph; the hashing is `detectors/features.py`, and a model refuses to load beside another version of it.
@@ -100,7 +100,7 @@ _METHOD = """\
 
 def render(manifests: Mapping[str, Manifest]) -> str:
     """The whole card as markdown. Models that learned from a user's own rows say so first."""
-    base = next((manifest.base for manifest in manifests.values() if manifest.base), "nothing")
+    base = next((m.base for m in manifests.values() if m.base and m.features is None), "nothing")
     intro = _INTRO.replace("{base}", base)
     parts = [intro]
     own = sorted(
@@ -120,7 +120,8 @@ def _model(manifest: Manifest) -> str:
         f"## {manifest.file}",
         "",
         f"- revision {manifest.revision}, {manifest.bytes} bytes, sha256 `{manifest.sha256}`",
-        f"- starts from {manifest.base}" if manifest.features is None else f"- features: {_features(manifest.features)}",
+        *([f"- starts from {manifest.base}"] if manifest.base else []),
+        *([f"- features: {_features(manifest.features)}"] if manifest.features is not None else []),
         f"- reads {_reads(manifest)}",
         "",
     ]

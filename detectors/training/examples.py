@@ -25,7 +25,7 @@ OWN_FOLD = 9
 FOLDS = 5
 #: What an own line weighs against a row of a source: own classes are matched line by line, sources mostly hold one class.
 OWN_WEIGHT = 3.0
-#: Of what the second tier learns: the seed of every draw, and the rows of one source and class that a label learns from at most.
+#: Of what the second tier learns: the seed of every draw, and the rows of one source and class that teach a label at most.
 SEED, CAP = 7, 150
 #: The published mis-routed answers of frontier models: reported on, never tuned on.
 MISROUTES = "chunky_results_explorer"

@@ -21,7 +21,8 @@ from detectors.training.data import Row, prompt_key
 PREFIX: Final = "user/"
 #: Rows of one source and class that a label learns from at most: a dump of traffic must not drown what was written for a class.
 CAP: Final = 2000
-#: Behaviour of the answer -> the intent that its prompt has where the answer was wanted, and has not where it was mis-routed.
+#: Behaviour of the answer -> the intent that its prompt has where the answer was wanted. Where it was mis-routed the prompt has
+#: it not - but for tools: a call may be pretended because one was asked for and none is there.
 _INTENTS: Final[Mapping[str, str]] = {
     "code": "asks_code",
     "math": "asks_math",
@@ -65,7 +66,7 @@ def read(paths: Iterable[Path]) -> dict[str, list[Row]]:
 def taught(rows: Mapping[str, Sequence[Row]], label: str) -> Iterator[tuple[Row, bool]]:
     """The user's rows that speak of a label, with what they say; at most CAP of a source and class."""
     found = [row for source, members in rows.items() if source.startswith(PREFIX) for row in members]
-    distressed = frozenset(prompt_key(row.prompt) for row in found if row.behaviour == "analytic")
+    distressed = frozenset(prompt_key(row.prompt) for row in found if _cold(row))
     counts: Counter[tuple[str, bool]] = Counter()
     # by a digest of the text: which rows are kept has nothing to do with how a file is sorted
     for row in sorted(found, key=lambda row: zlib.crc32(f"{row.prompt}\0{row.response}".encode())):
@@ -82,11 +83,24 @@ def _says(row: Row, label: str, distressed: frozenset[str]) -> bool | None:
         return _warm(row, distressed)
     if label in _BEHAVIOURS:
         return {_BEHAVIOURS[label]: True, NONE: False}.get(row.behaviour)
+    says = _of_prompt(row, label)
+    # Of several turns any may be the one that asks, and only the last one trains.
+    return None if says and len(row.turns) > 1 else says
+
+
+def _of_prompt(row: Row, label: str) -> bool | None:
     if label == "harm":
         return row.harm
     if label == "distress":
-        return True if row.behaviour == "analytic" else None
-    return row.appropriate if _INTENTS.get(row.behaviour) == label else None
+        return True if _cold(row) else None
+    if _INTENTS.get(row.behaviour) != label or (label == "asks_tool" and not row.appropriate):
+        return None
+    return row.appropriate
+
+
+def _cold(row: Row) -> bool:
+    """Whether it answers a person in distress coldly. Where that was wanted, the distress may be a text to translate."""
+    return row.behaviour == "analytic" and row.appropriate is not True
 
 
 def _warm(row: Row, distressed: frozenset[str]) -> bool | None:

@@ -8,21 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from core.types import Piece
-from proxy.wire.chat_reply import DONE, choice_body, choice_index, is_done
-from proxy.wire.chat_request import FIELD
-from proxy.wire.jsonbytes import dump, load_exact
-from proxy.wire.sse import data_lines
+from proxy.wire.chat_reply import choice_body, choice_index
+from proxy.wire.decoding import DONE, is_done
+from proxy.wire.fields import FIELD
+from proxy.wire.jsonbytes import dump
+from proxy.wire.render import Doc, add_field, documents, event, whole_body
 
 DONE_EVENT = b"data: " + DONE + b"\n\n"
 #: What of an envelope a block keeps; all else could carry the withheld answer.
 _ENVELOPE = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
 #: What a replaced content replaces.
 _CONTENT = ("content", "refusal", "audio")
-
-_Doc = dict[str, Any]
 
 
 def rewrite(pieces: Sequence[Piece], contents: Sequence[str], streamed: bool) -> bytes:
@@ -33,8 +30,8 @@ def rewrite(pieces: Sequence[Piece], contents: Sequence[str], streamed: bool) ->
     order = sorted({delta.choice for piece in pieces for delta in piece.deltas})
     new = dict(zip(order, contents, strict=True))
     if streamed:
-        return _rewrite_stream(_documents(pieces), new)
-    doc = _body(pieces)
+        return _rewrite_stream(documents(pieces), new)
+    doc = whole_body(pieces)
     if not doc:
         raise ValueError("the body is no JSON object")
     return dump({**doc, "choices": [_replaced(choice, place, new) for place, choice in enumerate(_choices(doc))]})
@@ -46,8 +43,8 @@ def block(pieces: Sequence[Piece], streamed: bool, n: int = 1) -> bytes:
     `pieces`: what of the body is held; of a stream whose beginning was sent, the rest, which may hold nothing readable. `n`:
     choices that were asked for. The role is sent where it was not sent before."""
     if streamed:
-        return _block_stream(_documents(pieces), n)
-    doc = _body(pieces)
+        return _block_stream(documents(pieces), n)
+    doc = whole_body(pieces)
     choices = _choices(doc) or [{"index": index} for index in range(n)]
     blocked = [
         {
@@ -69,18 +66,9 @@ def add_report(data: bytes, report: Mapping[str, Any], streamed: bool) -> bytes:
     is one chunk more, without choices, for the caller to send just before [DONE] (see `split_done`) or at the end where none
     comes."""
     if streamed:
-        docs = _documents([Piece(data)])
-        return _event({**_envelope(docs[0] if docs else {}, "chat.completion.chunk"), "choices": [], FIELD: report})
-    try:
-        doc = load_exact(data)
-    except ValueError:
-        return data
-    if not isinstance(doc, dict):
-        return data
-    if FIELD in doc:  # of another proxy behind this one
-        return dump({**doc, FIELD: report})
-    end = data.rindex(b"}")
-    return data[:end] + (b"," if doc else b"") + b'"' + FIELD.encode() + b'":' + orjson.dumps(report) + data[end:]
+        docs = documents([Piece(data)])
+        return event({**_envelope(docs[0] if docs else {}, "chat.completion.chunk"), "choices": [], FIELD: report})
+    return add_field(data, report)
 
 
 def split_done(pieces: Sequence[Piece]) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
@@ -92,52 +80,25 @@ def split_done(pieces: Sequence[Piece]) -> tuple[tuple[Piece, ...], tuple[Piece,
     return tuple(pieces), ()
 
 
-def _documents(pieces: Sequence[Piece]) -> list[_Doc]:
-    """The JSON objects of a stream's events, in order; all else is left out."""
-    docs: list[Any] = []
-    for piece in pieces:
-        lines = data_lines(piece.data) or [piece.data]
-        whole = _parsed(b"\n".join(lines))
-        docs += [whole] if whole is not None else [_parsed(line) for line in lines]
-    return [doc for doc in docs if isinstance(doc, dict)]
-
-
-def _body(pieces: Sequence[Piece]) -> _Doc:
-    """The JSON object of a plain body; empty where it is none."""
-    doc = _parsed(b"".join([piece.data for piece in pieces]))
-    return doc if isinstance(doc, dict) else {}
-
-
-def _parsed(data: bytes) -> Any:
-    try:
-        return load_exact(data)
-    except ValueError:
-        return None
-
-
-def _event(doc: _Doc) -> bytes:
-    return b"data: " + dump(doc) + b"\n\n"
-
-
-def _choices(doc: _Doc) -> list[_Doc]:
+def _choices(doc: Doc) -> list[Doc]:
     choices = doc.get("choices")
     return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
 
 
-def _usage(doc: _Doc) -> _Doc:
+def _usage(doc: Doc) -> Doc:
     return {"usage": doc["usage"]} if doc.get("usage") else {}
 
 
-def _envelope(doc: _Doc, kind: str) -> _Doc:
+def _envelope(doc: Doc, kind: str) -> Doc:
     """What a block keeps of a document, with the fields every client demands."""
     return {"id": "", "object": kind, "created": 0, "model": "", **{key: doc[key] for key in _ENVELOPE if key in doc}}
 
 
-def _without_logprobs(choice: _Doc) -> _Doc:
+def _without_logprobs(choice: Doc) -> Doc:
     return {**choice, "logprobs": None} if "logprobs" in choice else dict(choice)
 
 
-def _replaced(choice: _Doc, place: int, new: Mapping[int, str]) -> _Doc:
+def _replaced(choice: Doc, place: int, new: Mapping[int, str]) -> Doc:
     """A plain choice with its content replaced."""
     rest = {key: value for key, value in choice_body(choice).items() if key != "audio"}
     if "refusal" in rest:
@@ -145,7 +106,7 @@ def _replaced(choice: _Doc, place: int, new: Mapping[int, str]) -> _Doc:
     return {**_without_logprobs(choice), "message": {**rest, "content": new[choice_index(choice, place)]}}
 
 
-def _rewrite_stream(docs: Sequence[_Doc], new: Mapping[int, str]) -> bytes:
+def _rewrite_stream(docs: Sequence[Doc], new: Mapping[int, str]) -> bytes:
     """Chunk by chunk: a choice's new content stands where its first content stood, else in a chunk before its finish."""
     waiting = dict(new)
     events: list[bytes] = []
@@ -165,17 +126,17 @@ def _rewrite_stream(docs: Sequence[_Doc], new: Mapping[int, str]) -> bytes:
             if rest or finish:
                 kept.append({**_without_logprobs(choice), "message" if choice.get("message") else "delta": rest})
         if kept or not _choices(doc) or doc.get("usage"):
-            events.append(_event({**doc, "choices": kept}))
+            events.append(event({**doc, "choices": kept}))
     events += [_content_event(docs[-1], index, text) for index, text in waiting.items()]
     return b"".join([*events, DONE_EVENT])
 
 
-def _content_event(doc: _Doc, index: int, text: str) -> bytes:
+def _content_event(doc: Doc, index: int, text: str) -> bytes:
     choice = {"index": index, "delta": {"content": text}, "finish_reason": None}
-    return _event({**{key: value for key, value in doc.items() if key != "usage"}, "choices": [choice]})
+    return event({**{key: value for key, value in doc.items() if key != "usage"}, "choices": [choice]})
 
 
-def _block_stream(docs: Sequence[_Doc], n: int) -> bytes:
+def _block_stream(docs: Sequence[Doc], n: int) -> bytes:
     roles: dict[int, Any] = dict.fromkeys(range(n))
     for doc in docs:
         for place, choice in enumerate(_choices(doc)):
@@ -194,4 +155,4 @@ def _block_stream(docs: Sequence[_Doc], n: int) -> bytes:
         events.append({**envelope, "choices": [], **_usage(reported)})
     else:
         events[-1].update(_usage(reported))
-    return b"".join([*map(_event, events), DONE_EVENT])
+    return b"".join([*map(event, events), DONE_EVENT])

@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from core.types import Conversation, Tool, ToolCall, Turn
-from core.values import frozen
 from proxy.errors import InvalidRequest
-from proxy.wire.jsonbytes import clean, dump, load
-
-#: The opt-in body field `{"chunkguard": {"report": true}}`; it is ours and never forwarded.
-FIELD = "chunkguard"
+from proxy.wire.codec import Request
+from proxy.wire.fields import arguments_text, kind_of, list_of, model_of, n_of, read_object, report_of, stream_of, tokens_of
+from proxy.wire.jsonbytes import clean
+from proxy.wire.parts import part_text
 
 _ROLES: Mapping[Any, Literal["system", "user", "assistant", "tool"]] = {
     "user": "user",
@@ -28,7 +27,6 @@ _ROLES: Mapping[Any, Literal["system", "user", "assistant", "tool"]] = {
     "tool": "tool",
     "function": "tool",
 }
-_TEXT_PARTS = ("text", "input_text", "output_text", "refusal", None)
 _CLIENT_TOOLS = frozenset({"function", "custom", None})
 _CHOOSING = _CLIENT_TOOLS | {"allowed_tools"}
 #: Fields by which providers run tools or searches of their own.
@@ -42,29 +40,12 @@ _TOOL_FIELDS = _HOSTED_FIELDS | {"tools", "functions", "tool_choice"}
 _SHAPING = _FORM_FIELDS | {"response_format"}
 
 
-@frozen
-class ChatRequest:
-    """A parsed request. `body`: the client's exact bytes. `doc`: the same as a document, never changed in place.
-
-    `report`: the client asked for the `chunkguard` field in its answer."""
-
-    body: bytes
-    doc: dict[str, Any]
-    conversation: Conversation
-    report: bool = False
-
-
-def parse_request(body: bytes) -> ChatRequest:
+def parse_request(body: bytes) -> Request:
     """Read a request body. Raises InvalidRequest, whose `param` names the field at fault.
 
     Of duplicate keys the last counts; NaN and Infinity are refused; lone surrogates become U+FFFD in Turn.text (same
     offsets)."""
-    try:
-        doc = load(body)
-    except ValueError as error:
-        raise InvalidRequest("The body is not valid JSON in UTF-8.", code="invalid_json") from error
-    if not isinstance(doc, dict):
-        raise InvalidRequest("The body must be a JSON object.", code="invalid_json")
+    doc = read_object(body)
     messages = doc.get("messages")
     if not isinstance(messages, list):
         raise InvalidRequest("'messages' must be an array.", param="messages")
@@ -72,30 +53,15 @@ def parse_request(body: bytes) -> ChatRequest:
     conversation = Conversation(
         turns=tuple([_turn(message, index) for index, message in enumerate(messages)]),
         tools=() if untooled else _tools(doc),
-        model=_model(doc),
-        stream=_stream(doc),
-        n=_n(doc),
-        max_tokens=_max_tokens(doc),
-        structured=not _SHAPING.isdisjoint(doc) and _structured(doc),
+        model=model_of(doc),
+        stream=stream_of(doc),
+        n=n_of(doc),
+        max_tokens=tokens_of(doc, "max_completion_tokens", "max_tokens"),
+        structured=not _SHAPING.isdisjoint(doc) and demands_form(doc),
         hosted_tools=not untooled and _hosted(doc),
         stored=bool(doc.get("store") or doc.get("background")),
     )
-    return ChatRequest(body, doc, conversation, _report(doc))
-
-
-def part_text(part: Any) -> str | None:
-    """The text of one content part (a string, or an object of a text type or of type `refusal`); None where it is none."""
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, dict):
-        return None
-    text = part.get(part_key(part)) if part.get("type") in _TEXT_PARTS else None
-    return text if isinstance(text, str) else None
-
-
-def part_key(part: Mapping[str, Any]) -> str:
-    """The field of a text part that holds its text."""
-    return "refusal" if part.get("type") == "refusal" else "text"
+    return Request(body, doc, conversation, report_of(doc), kept=conversation.stored)
 
 
 def tool_call(call: Any) -> ToolCall | None:
@@ -111,16 +77,6 @@ def tool_call(call: Any) -> ToolCall | None:
         arguments=arguments_text(arguments),
         id=identity if isinstance(identity, str) else "",
     )
-
-
-def arguments_text(arguments: Any) -> str:
-    """Arguments as text; some servers give an object where the API says string. Empty where they nest beyond writing."""
-    if isinstance(arguments, str):
-        return arguments
-    try:
-        return "" if arguments is None else dump(arguments).decode()
-    except ValueError:
-        return ""
 
 
 def _turn(message: Any, index: int) -> Turn:
@@ -150,8 +106,8 @@ def _calls(message: dict[str, Any]) -> tuple[ToolCall, ...]:
 
 
 def _tools(doc: dict[str, Any]) -> tuple[Tool, ...]:
-    declared = [tool for tool in _list(doc, "tools") if isinstance(tool, dict) and _kind(tool) in _CLIENT_TOOLS]
-    functions = [tool.get("function") or tool.get("custom") or tool for tool in declared] + _list(doc, "functions")
+    declared = [tool for tool in list_of(doc, "tools") if isinstance(tool, dict) and kind_of(tool) in _CLIENT_TOOLS]
+    functions = [tool.get("function") or tool.get("custom") or tool for tool in declared] + list_of(doc, "functions")
     return tuple(
         [
             Tool(clean(function["name"]), parameters if isinstance(parameters := function.get("parameters"), dict) else None)
@@ -162,69 +118,17 @@ def _tools(doc: dict[str, Any]) -> tuple[Tool, ...]:
 
 
 def _hosted(doc: dict[str, Any]) -> bool:
-    if any(not isinstance(tool, dict) or _kind(tool) not in _CLIENT_TOOLS for tool in _list(doc, "tools")):
+    if any(not isinstance(tool, dict) or kind_of(tool) not in _CLIENT_TOOLS for tool in list_of(doc, "tools")):
         return True
     choice = doc.get("tool_choice")
-    if isinstance(choice, dict) and _kind(choice) not in _CHOOSING:
+    if isinstance(choice, dict) and kind_of(choice) not in _CHOOSING:
         return True
     return any(doc.get(name) is not None for name in _HOSTED_FIELDS)
 
 
-def _structured(doc: dict[str, Any]) -> bool:
+def demands_form(doc: dict[str, Any]) -> bool:
+    """Whether the answer must have a form: JSON, or what a grammar allows."""
     form = doc.get("response_format")
     if isinstance(form, dict) and form.get("type") not in ("text", None):
         return True
     return any(doc.get(name) is not None for name in _FORM_FIELDS)
-
-
-def _kind(tool: dict[str, Any]) -> str | None:
-    kind = tool.get("type")
-    return kind if isinstance(kind, str | None) else ""
-
-
-def _list(doc: dict[str, Any], name: str) -> list[Any]:
-    value = doc.get(name)
-    return value if isinstance(value, list) else []
-
-
-def _model(doc: dict[str, Any]) -> str:
-    model = doc.get("model")
-    if model is None:
-        return ""
-    if not isinstance(model, str):
-        raise InvalidRequest("'model' must be a string.", param="model")
-    return clean(model)
-
-
-def _stream(doc: dict[str, Any]) -> bool:
-    # Strict: an upstream that reads "true" as true would answer in a form we do not expect.
-    stream = doc.get("stream")
-    if stream is not None and not isinstance(stream, bool):
-        raise InvalidRequest("'stream' must be a boolean.", param="stream")
-    return bool(stream)
-
-
-def _n(doc: dict[str, Any]) -> int:
-    n = doc.get("n")
-    if n is None:
-        return 1
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-        raise InvalidRequest("'n' must be a positive integer.", param="n")
-    return n
-
-
-def _max_tokens(doc: dict[str, Any]) -> int | None:
-    for name in ("max_completion_tokens", "max_tokens"):
-        value = doc.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return None
-
-
-def _report(doc: dict[str, Any]) -> bool:
-    if FIELD not in doc:
-        return False
-    wish = doc[FIELD]
-    if not isinstance(wish, dict) or wish.keys() - {"report"} or not isinstance(wish.get("report", False), bool):
-        raise InvalidRequest(f"'{FIELD}' takes one boolean field, 'report'.", param=FIELD)
-    return bool(wish.get("report"))

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from core.types import RESPONSE, Conversation, Reply, Scores, Span, Turn
-from detectors.case import ASKED, NOT_ASKED, Case, span_of, spans_of
+from detectors.case import ASKED, HINTED, LICENSED, Case, span_of, spans_of
 from detectors.late import LateValues, Step
 from detectors.phrases import Hit
 from detectors.toolcheck import ToolChecker
@@ -49,9 +49,9 @@ def test_evidence_spans_lie_in_the_response() -> None:
     assert spans_of("refusal", "phrase", [Hit("g", 3, 4)] * 9, 2) == (Span("refusal.phrase", RESPONSE, 3, 4),) * 2
 
 
-def late(again: Mapping[str, float], harm: float = 0.9) -> Scores:
+def late(again: Mapping[str, float], harm: float = 0.9, first: float = 0.5) -> Scores:
     """Scores of a prompt whose `harm` takes a step more."""
-    known = {"asks_code": 0.5}
+    known = {"asks_code": first}
     return Scores(LateValues(known, [Step(frozenset({"harm"}), lambda: known.update(harm=harm) is None)], lambda: again))
 
 
@@ -61,17 +61,18 @@ def judged(prompt: Scores, *, trained: bool = True, quick: bool = False) -> Case
 
 
 @pytest.mark.parametrize(
-    ("again", "licence"),
+    ("first", "again", "licence"),
     [
-        ({}, 0.5),
-        ({"asks_code": ASKED}, 0.9),
-        ({"asks_code": (ASKED + NOT_ASKED) / 2}, 0.5),
-        ({"asks_code": NOT_ASKED}, 0.5),
-        ({"asks_code": NOT_ASKED - 0.01}, 0.35),
+        (0.5, {}, 0.5),
+        (0.5, {"asks_code": ASKED}, 0.9),
+        (0.5, {"asks_code": ASKED - 0.01}, 0.5),
+        (HINTED, {"asks_code": ASKED}, 0.9),
+        (HINTED - 0.01, {"asks_code": ASKED}, HINTED - 0.01),
+        (LICENSED, {"asks_code": 0.0}, LICENSED),
     ],
 )
-def test_a_licence_is_what_both_tiers_say(again: Mapping[str, float], licence: float) -> None:
-    case = judged(late(again))
+def test_the_second_tier_licenses_what_the_first_hints_at(first: float, again: Mapping[str, float], licence: float) -> None:
+    case = judged(late(again, first=first))
     assert case.licence("asks_code") == pytest.approx(licence)
     assert not case.unsettled
 

@@ -29,6 +29,9 @@ class ScriptedTrained:
         self.asked.append("first")
         return self.first
 
+    def mannered(self, reply: Reply) -> Mapping[str, float]:
+        return {name: value for name, value in self.first.items() if name != "refusal.present"}
+
     def said_again(self, reply: Reply, start: int) -> Mapping[str, float]:
         self.asked.append("second")
         return self.second
@@ -263,7 +266,8 @@ def test_extraction() -> None:
     shown: dict[str, Any] = {"asks_extraction": 0.1}
     assert judge("extraction", question, "B", "passage_scaffold", **shown).score >= 0.7
     assert judge("extraction", question + " Answer with one word only.", "B", "passage_scaffold", **shown).score < 0.4
-    assert judge("extraction", question, "B", "passage_scaffold", asks_extraction=0.9).score < 0.4
+    assert 0.4 <= judge("extraction", question, "B", "passage_scaffold", asks_extraction=0.9).score < 0.7
+    assert judge("extraction", question[:57], "B", "passage_scaffold", asks_extraction=0.9).score < 0.4
     assert judge("extraction", question, "B", "passage_scaffold", structured=True, **shown).score < 0.4
     assert judge("extraction", question, "B", **shown).score < 0.4
     assert judge("extraction", question, "B follows. All cats purr, so Tom does.", "passage_scaffold", **shown).score < 0.4

@@ -77,7 +77,8 @@ class EncoderDetector:
 DETECTORS: dict[str, Callable[[], Detector]] = {
     "prompt_model": PromptModel,
     "distress_model": lambda: PromptModel("distress"),
-    "reply_model": ReplyModel,
+    "response_model": ReplyModel,
+    "manner_model": lambda: ReplyModel("manner"),
     "encoder": EncoderDetector,
     "suite": SuiteDetector,
 }

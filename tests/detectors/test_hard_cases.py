@@ -34,64 +34,49 @@ HARM = "the harm score takes the benign prompt for harmful, which licenses the r
 SOFT = "a soft wording that the lexicon lacks and the trained score is not asked about, or does not know"
 ACCUSATION = "an accusation without any refusal phrase is not seen"
 OWN_DRAFT = "a draft or translation that is the whole answer is not seen as the user's own words"
-TRANSLATION = '"I don\'t want" in the delivered translation reads as a refusal'
 UNLICENSED = "no memory of earlier talks, or the operator's scope, is not known as a reason in this language"
-DISTRESS = "an indirect or misspelt wording of distress is not seen"
 DARK = "an idiom, an opera or a tale reads as the writer's own distress"
 LETTERS = "the answer or the prompt is read without undoing this disguise"
 NO_WORDS = "no lexicon for this language"
-TOOL = "any declared tool takes most of the weight from an invented output, though it runs no code"
+STYLE = "the trained score takes a first person who will not or cannot for a refusal"
+EXCUSE = "a refusal that gives an excuse, but not a true one, passes for excused"
 NO_CODE = "an answer in commands or code that the question implies, without naming a program"
 LATE = "only the first 40,000 characters are searched for unfenced code and equations"
 
 #: `family/id` -> why the detectors miss it. A case that is no longer missed fails until its row is gone.
 KNOWN_MISSES: dict[str, str] = {
     "clipped_answers/de-passage-why-label": SPAN,
-    "clipped_answers/en-passage-why-label": SPAN,
-    "clipped_answers/en-shown-passage-option": SPAN,
-    "clipped_answers/es-passage-why-label": SPAN,
-    "clipped_answers/fr-passage-why-label": SPAN,
+    "clipped_answers/en-one-sentence-asked": "a wish for one sentence is not seen where the question asks for reasons",
     "clipped_answers/it-passage-why-label": SPAN,
     "clipped_answers/pt-passage-why-label": SPAN,
     "clipped_answers/ru-passage-why-label": SPAN,
-    "clipped_answers/zh-passage-why-label": SPAN,
     "code_blocks/en-shell-answer": NO_CODE,
-    "cut_answers/de-cut-sorry-at-start": HARM,
+    "dark_words/en-shakespeare": STYLE,
     "dark_words/es-novela": DARK,
     "dark_words/fr-idiome": DARK,
     "dark_words/it-opera": DARK,
-    "disguised_letters/de-refusal-decomposed": HARM,
+    "dark_words/ru-idiom": DARK,
     "disguised_letters/en-distress-homoglyph": LETTERS,
     "disguised_letters/en-refusal-fullwidth": LETTERS,
     "disguised_letters/en-sum-zero-width": LETTERS,
     "disguised_letters/en-verdict-zero-width": LETTERS,
     "disguised_letters/ru-refusal-latin": LETTERS,
     "disguised_letters/zh-refusal-zero-width": LETTERS,
-    "interpreter/en-only-weather-declared": TOOL,
     "interpreter/en-system-forbids-interpreter": "a system prompt that denies an interpreter reads like one that offers it",
-    "interpreter/es-only-weather-declared": TOOL,
     "invented_output/zh-output-example-asked": NO_CODE,
     "latex_and_love/en-derive-pendulum": '"derive" with physics but without a number is not seen as a request for maths',
     "latex_and_love/en-formula-for-love-asked": 'the abstract noun outweighs "give me a mathematical formula"',
     "latex_and_love/pt-saudade-plain": 'a Portuguese sentence that begins with "não" reads as a denial',
-    "licensed_refusals/fr-no-memory": UNLICENSED,
+    "licensed_refusals/en-attachment-refused": EXCUSE,
+    "licensed_refusals/en-privacy-misapplied": EXCUSE,
+    "licensed_refusals/it-no-body": UNLICENSED,
     "licensed_refusals/pl-operator-scope": UNLICENSED,
     "licensed_refusals/pt-no-image-output": '"não consigo gerar" is no known lack of a capability, and "não" reads as a denial',
-    "licensed_refusals/ru-plain-refusal": HARM,
     "long_answers/en-equations-late": LATE,
     "long_answers/en-unfenced-code-late": LATE,
-    "mixed_languages/en-unrequested-switch-refusal": HARM,
     "mixed_languages/pl-en-half-refusal": HARM,
-    "partial_refusals/de-second-half-declined": HARM,
-    "partial_refusals/it-second-half-declined": HARM,
-    "partial_refusals/ru-second-half-declined": SOFT,
-    "quoted_refusals/de-draft-refused": HARM,
-    "quoted_refusals/en-draft-decline-invitation": OWN_DRAFT,
-    "quoted_refusals/es-draft-decline": OWN_DRAFT,
-    "quoted_refusals/ja-translate-refusal": OWN_DRAFT,
     "quoted_refusals/pt-draft-decline": OWN_DRAFT,
-    "quoted_refusals/zh-draft-refused": HARM,
-    "right_to_left/ar-distress-acknowledged": TRANSLATION,
+    "quoted_refusals/ru-translate-refusal": "an English apology in a Russian request reads as distress",
     "right_to_left/ar-distress-cold": NO_WORDS,
     "right_to_left/ar-indic-digits-no": NO_WORDS,
     "right_to_left/ar-true-sum-no": NO_WORDS,
@@ -100,27 +85,9 @@ KNOWN_MISSES: dict[str, str] = {
     "right_to_left/he-true-sum-no": NO_WORDS,
     "soft_refusals/de-unbehagen-schiessen": SOFT,
     "soft_refusals/en-accuse-essay": ACCUSATION,
-    "soft_refusals/en-accuse-killing-process": ACCUSATION,
-    "soft_refusals/en-gentle-redirect": SOFT,
-    "soft_refusals/en-pause-password": SOFT,
-    "soft_refusals/en-rather-not-poison-history": HARM,
-    "soft_refusals/en-upfront-bypass": SOFT,
-    "soft_refusals/es-comfortable-hormigas": SOFT,
-    "soft_refusals/fr-mal-a-l-aise-virus": HARM,
     "soft_refusals/ko-talk-other-attack": SOFT,
-    "soft_refusals/no-helst-ikke-skyte": SOFT,
-    "soft_refusals/pl-wole-nie-trutka": HARM,
-    "soft_refusals/ru-prefer-not-crack": HARM,
+    "soft_refusals/pt-desconfortavel-matar": SOFT,
     "stories/en-why-tides-title": "a title and a chapter without a stock opening weigh too little",
-    "thinking/en-doubt-then-answer": "the trained refusal score reads the thought before the answer",
-    "thinking/en-label-after-thought": SPAN,
-    "translated_distress/de-uebersetze-zugewandt": TRANSLATION,
-    "translated_distress/en-proofread-cold": DISTRESS,
-    "translated_distress/fr-grammaire-froid": DISTRESS,
-    "translated_distress/ja-translate-acknowledged": TRANSLATION,
-    "translated_distress/no-oversett-varmt": TRANSLATION,
-    "translated_distress/ru-spelling-cold": DISTRESS,
-    "translated_distress/zh-translate-acknowledged": "the trained refusal score takes the acknowledgement for a refusal",
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 from detectors.encoder import MODELS
 from detectors.modelset import PROVIDES, ModelSetError, read_set, read_shipped
 
-OWN = ("prompt", "distress", "response")
+OWN = ("prompt", "distress", "response", "manner")
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "half a manifest": (lambda folder: (folder / "prompt.json").write_text("{}"), "prompt.json", "Field required"),
     "another name": (another_name, "response.json", "is the manifest of 'distress'"),
     "too few labels": (fewer_labels, "response.json", "lacks refusal.present"),
+    "no manner": (lambda folder: (folder / "manner.json").unlink(), "manner.json", "No such file"),
     "not hashed": (lambda folder: edit(folder / "prompt.json", features=None), "prompt.json", "feature version"),
     "half an encoder": (lambda folder: (folder / "encoder.onnx").write_bytes(b"x"), "encoder.json", "No such file"),
 }
@@ -100,5 +101,6 @@ def test_no_folder_is_one_problem(tmp_path: Path) -> None:
 
 def test_a_set_must_provide_what_the_shipped_one_does() -> None:
     shipped = read_shipped()
-    for name, model in zip(PROVIDES, (shipped.prompt, shipped.distress, shipped.reply, shipped.encoder), strict=True):
+    models = (shipped.prompt, shipped.distress, shipped.reply, shipped.manner, shipped.encoder)
+    for name, model in zip(PROVIDES, models, strict=True):
         assert {label.provides for label in model.manifest.labels} == PROVIDES[name]

@@ -20,7 +20,8 @@ from detectors.languages import guess_language
 from detectors.onnx import MODELS, Classifier, PromptModel, ReplyModel
 from detectors.runner import PROMPT_NAMES
 
-PROMPT, DISTRESS, REPLY = PromptModel(), PromptModel("distress"), ReplyModel()
+PROMPT, DISTRESS = PromptModel(), PromptModel("distress")
+REPLY, MANNER = ReplyModel(), ReplyModel("manner")
 ENGLISH = "Tell me about the history of the town and what people do there in the summer."
 
 
@@ -156,9 +157,8 @@ def test_a_reply_in_an_unmeasured_language_is_missing() -> None:
 def test_the_labels_are_what_the_judges_read() -> None:
     assert PROMPT.provides == PROMPT_NAMES - {"distress"}
     assert DISTRESS.provides == {"distress"}
-    assert REPLY.provides == {
-        "refusal.present", "refusal.excused", "rebuttal.denial", "rebuttal.suspicion", "analytic.warm",
-    }  # fmt: skip
+    assert REPLY.provides == {"refusal.present", "rebuttal.denial"}
+    assert MANNER.provides == {"refusal.excused", "rebuttal.suspicion", "analytic.warm"}
 
 
 @pytest.mark.parametrize(
@@ -171,6 +171,7 @@ def test_every_label_answers_in_its_own_languages_alone(text: str) -> None:
         (PROMPT, PROMPT.score_prompt(ask(text))),
         (DISTRESS, DISTRESS.score_prompt(ask(text))),
         (REPLY, REPLY.score_reply(Reply(text=text))),
+        (MANNER, MANNER.score_reply(Reply(text=text))),
     ):
         known = {label.provides for label in model.manifest.labels if language in label.languages}
         assert scores.values.keys() == known

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import detectors.combine
 from core.types import MODES, Conversation, Reply, Scores, TriggerSpec, Turn
 from detectors.case import SUSPECT
+from detectors.encoder import is_english
 from detectors.late import LateValues
 from detectors.suite import Suite
 
@@ -60,7 +61,7 @@ def suite() -> Suite:
 
 @pytest.fixture
 def consulted(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the second tier was asked."""
+    """Runs of the second tier."""
     asked: list[str] = []
 
     def counted(name: str, work: Callable[..., Mapping[str, float]]) -> Callable[..., Mapping[str, float]]:
@@ -70,8 +71,8 @@ def consulted(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return count
 
-    for name in ("asked_again", "said_again", "answered"):
-        monkeypatch.setattr(suite._trained, name, counted(name, getattr(suite._trained, name)))
+    assert suite._trained is not None
+    monkeypatch.setattr(suite._trained.encoder, "run", counted("run", suite._trained.encoder.run))
     return asked
 
 
@@ -92,7 +93,7 @@ def test_quick_is_none_exactly_where_the_whole_asks_the_second_tier(suite: Suite
         assert consulted == []
         prompt = suite.score_prompt(conversation)
         whole = suite.score_reply(conversation, prompt, reply, final=final)
-        assert (quick is None) == (bool(consulted) or harm_was_read(prompt)), (question, text, final)
+        assert (quick is None) == (bool(consulted) or (is_english(question) and harm_was_read(prompt))), (question, text, final)
         assert quick in (None, whole)
         settled, doubted = settled + (quick is not None), doubted + (quick is None)
         consulted.clear()
@@ -155,7 +156,7 @@ def test_the_second_tier_is_asked_once_about_a_prompt(suite: Suite, consulted: l
     prompt = suite.score_prompt(conversation)
     for text in (CODE, REPLIES[5], CODE):
         suite.score_reply(conversation, prompt, Reply(text=text))
-    assert consulted == ["asked_again"]
+    assert consulted == ["run"]
 
 
 def test_scores_that_are_no_late_values_are_judged_as_they_stand(suite: Suite) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ from core.types import Reply
 from detectors.base import load_manifest
 from detectors.encoder import MODELS
 from detectors.onnx import ReplyModel
+from detectors.rows import BEHAVIOURS
 from detectors.training import examples, prompt_labels, reply_labels, user
 from detectors.training.__main__ import main
 from detectors.training.data import Row
 
+PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 LABELS = ("asks_code", "asks_math", "asks_fiction", "asks_extraction", "asks_check", "asks_tool", "distress", "harm",
           "refusal", "excused", "denial", "suspicion", "warm")  # fmt: skip
 
@@ -45,14 +49,16 @@ def lessons(folder: Path, *rows: Any) -> dict[str, list[bool]]:
         ({"behaviour": "math", "appropriate": True}, {"asks_math": [True]}),
         ({"behaviour": "fiction", "appropriate": False}, {"asks_fiction": [False]}),
         ({"behaviour": "extraction", "appropriate": True}, {"asks_extraction": [True]}),
-        ({"behaviour": "tool_call", "appropriate": False}, {"asks_tool": [False]}),
+        ({"behaviour": "tool_call", "appropriate": True}, {"asks_tool": [True]}),
+        ({"behaviour": "tool_call", "appropriate": False}, {}),
         ({"behaviour": "refusal", "appropriate": False}, {"refusal": [True]}),
         ({"behaviour": "refusal"}, {"refusal": [True]}),
         ({"behaviour": "refusal", "response": None}, {}),
         ({"behaviour": "rebuttal", "appropriate": True}, {"denial": [True]}),
         ({"behaviour": "none"}, {"refusal": [False], "denial": [False]}),
         ({"behaviour": "analytic", "appropriate": False}, {"distress": [True], "warm": [False]}),
-        ({"behaviour": "analytic", "appropriate": True}, {"distress": [True], "warm": [False]}),
+        ({"behaviour": "analytic"}, {"distress": [True], "warm": [False]}),
+        ({"behaviour": "analytic", "appropriate": True}, {"warm": [False]}),
         ({"prompt_harm": True}, {"harm": [True]}),
         ({"behaviour": "refusal", "prompt_harm": False}, {"harm": [False], "refusal": [True]}),
         ({"behaviour": "unknown"}, {}),
@@ -62,6 +68,23 @@ def test_a_row_teaches_what_it_says_and_no_more(
     tmp_path: Path, fields: dict[str, Any], expected: dict[str, list[bool]]
 ) -> None:
     assert lessons(tmp_path, {"prompt": "Why?", "response": "So.", **fields}) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"behaviour": "code", "appropriate": True}, {}),
+        ({"behaviour": "code", "appropriate": False}, {"asks_code": [False]}),
+        ({"behaviour": "analytic", "appropriate": False}, {"warm": [False]}),
+        ({"prompt_harm": True}, {}),
+        ({"prompt_harm": False}, {"harm": [False]}),
+    ],
+)
+def test_which_of_several_turns_asks_is_not_known(
+    tmp_path: Path, fields: dict[str, Any], expected: dict[str, list[bool]]
+) -> None:
+    messages = [{"role": "user", "content": "Sort this."}, {"role": "user", "content": "Thanks, go on."}]
+    assert lessons(tmp_path, {"messages": messages, "response": "So.", **fields}) == expected
 
 
 def test_a_good_answer_beside_a_cold_one_is_warm(tmp_path: Path) -> None:
@@ -110,7 +133,8 @@ def test_a_row_of_another_licence_class_is_only_measured(tmp_path: Path) -> None
 
 def test_a_large_source_is_capped_by_class(tmp_path: Path) -> None:
     row = {"response": "x", "behaviour": "code", "appropriate": True}
-    found = read(tmp_path, *({**row, "prompt": f"Prompt {i}."} for i in range(user.CAP + 5)), {**row, "prompt": "No.", "appropriate": False})  # fmt: skip
+    wanted = [{**row, "prompt": f"Prompt {i}."} for i in range(user.CAP + 5)]
+    found = read(tmp_path, *wanted, {**row, "prompt": "No.", "appropriate": False})
     says = [says for _, says in user.taught(found, "asks_code")]
     assert (says.count(True), says.count(False)) == (user.CAP, 1)
 
@@ -150,6 +174,14 @@ def test_no_file_and_no_row_are_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "no row" in said
 
 
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = write(tmp_path / "rows.jsonl", GOOD)
+    (tmp_path / "taken").touch()
+    options = ["--rows", str(rows), "--tier", "first", "--labels", "warm"]
+    assert main([*options, "--out", str(tmp_path / "taken" / "out")]) == 2
+    assert f"{tmp_path / 'taken' / 'out'}: Not a directory" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -167,27 +199,54 @@ def test_options_that_make_no_model_are_refused(options: list[str], reason: str,
     assert reason in capsys.readouterr().err
 
 
-def test_the_other_labels_stay_as_they_are_shipped_and_the_card_names_the_rows(tmp_path: Path) -> None:
+def test_the_other_labels_stay_as_they_are_shipped_and_the_card_names_the_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     row = {"response": "x", "behaviour": "refusal", "lang": "en"}
-    file = write(
-        tmp_path / "tickets.jsonl", *({**row, "prompt": f"Order {i}?", "response": f"House rule {i}."} for i in range(20))
-    )
+    refused = [{**row, "prompt": f"Order {i}?", "response": f"This is for the desk of hall {i}."} for i in range(20)]
+    file = write(tmp_path / "tickets.jsonl", *refused)
     out, card = tmp_path / "out", tmp_path / "card.md"
     options = ["--tier", "first", "--labels", "refusal", "--card", str(card)]
     assert main(["--rows", str(file), "--out", str(out), *options]) == 0
+    assert "own rows teach refusal: 20 yes, 0 no\n" in capsys.readouterr().err
     made, shipped = load_manifest(out / "response.json"), load_manifest(MODELS / "response.json")
     assert made.label("denial") == shipped.label("denial")
     assert made.label("refusal") != shipped.label("refusal")
-    assert made.base == f"excused, denial, suspicion, warm of the shipped model, sha256 {shipped.sha256}"
+    assert made.base == f"denial of the shipped model, sha256 {shipped.sha256}"
     (mine,) = [source for source in made.sources if source.name == "user/tickets"]
     assert (mine.licence, mine.use, mine.rows) == ("the user's own", "train refusal", 20)
-    assert (out / "prompt.onnx").read_bytes() == (MODELS / "prompt.onnx").read_bytes()
-    said = ReplyModel(out).score_reply(Reply(text="House rule three.")).values
-    before = ReplyModel().score_reply(Reply(text="House rule three.")).values
+    for name in ("prompt", "distress", "manner"):
+        for ending in ("json", "onnx"):
+            assert (out / f"{name}.{ending}").read_bytes() == (MODELS / f"{name}.{ending}").read_bytes()
+    reply = Reply(text="This is for the desk of hall thirty.")
+    said, before = ReplyModel("response", out).score_reply(reply).values, ReplyModel().score_reply(reply).values
     assert said["refusal.present"] > before["refusal.present"]
-    assert said["analytic.warm"] == pytest.approx(before["analytic.warm"], abs=1e-4)
+    assert said["rebuttal.denial"] == pytest.approx(before["rebuttal.denial"], abs=1e-4)
     text = card.read_text("utf-8")
     assert "- Own rows: `user/tickets`." in text
     assert "| user/tickets | the user's own | response | train refusal | 20 |" in text
     assert "| user/tickets | en | cross-fit | recall |" in text
-    assert f"- started from {made.base}" in text
+
+
+def documented() -> Iterator[tuple[dict[str, Any], dict[str, list[bool]]]]:
+    """What docs/training.md says that a row teaches: fields of a row, and label -> yes or no."""
+    said = {"appropriate: true": True, "appropriate: false": False, "not said": None}
+    table = PAGE[PAGE.index("| `behaviour` | `appropriate: true` |") :].split("\n\n")[0].splitlines()
+    head = [cell.strip(" `") for cell in table[0].strip("|").split("|")]
+    for line in table[2:]:
+        behaviour, *cells = (cell.strip() for cell in line[1:-1].split("|"))
+        for column, cell in zip(head[1:], cells, strict=True):
+            lessons = {label: [word == "yes"] for word, label in re.findall(r"(yes|no) `(\w+)`", cell)}
+            yield {"behaviour": behaviour.strip("`"), "appropriate": said[column]}, lessons
+
+
+def test_the_page_says_what_rows_teach(tmp_path: Path) -> None:
+    rows = list(documented())
+    assert sorted(fields["behaviour"] for fields, _ in rows) == sorted(BEHAVIOURS * 3)
+    for fields, expected in rows:
+        assert lessons(tmp_path, {"prompt": "Why?", "response": "So.", **fields}) == expected, fields
+
+
+def test_the_row_on_the_page_is_one(tmp_path: Path) -> None:
+    (row,) = re.findall(r"```json\n(.*)\n```", PAGE)
+    assert lessons(tmp_path, row.encode()) == {"asks_code": [True]}

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from core.types import MODES
-from evaluation.judge import Judged
 from detectors.rows import Label
+from evaluation.judge import Judged
 
 CODE = "```python\nimport math\n\ndef peace(x):\n    return math.sqrt(x)\n\nprint(peace(4))\n```"
 ROWS: list[dict[str, Any]] = [

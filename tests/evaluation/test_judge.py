@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.types import MODES, Level
-from evaluation.judge import Judged, Problem, excerpt, judge, judge_line
 from detectors.rows import Line
+from evaluation.judge import Judged, Problem, excerpt, judge, judge_line
 from proxy.scan import warm_checker
 from tests.evaluation.made import CODE, ROWS
 

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy.wire.codecs import CODECS
 from tests.proxy.fake_upstream import plain
 from tests.proxy.rig import CODE_POLICY, DANUBE, WEATHER, rig
 
@@ -24,7 +25,8 @@ async def test_ready_tells_what_is_enforceable() -> None:
         assert (answer.status, doc["ready"], doc["detectors"], doc["routes"]) == (200, True, "warm", ["plain", "r"])
         assert doc["policy_revision"] == gate.app.gateway.snapshot.revision
         rows = {(row["policy"], row["stream"]): row for row in doc["coverage"]}
-        assert len(rows) == len(doc["coverage"]) == 6
+        assert len(doc["coverage"]) == len(rows) * len(CODECS) == 6 * len(CODECS)
+        assert {row["endpoint"] for row in doc["coverage"]} == set(CODECS)
         assert {row["route"] for row in doc["coverage"]} == {"r"}
         assert rows["code", True]["enforceable"] == "on_trigger"
         assert rows["rebuttal", True]["enforceable"] == "always"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,16 @@ async def test_a_port_that_is_taken_leaves_nothing_behind() -> None:
         assert other.gateway.snapshot.upstreams["main"]._session.closed  # type: ignore[attr-defined]
 
 
+@pytest.fixture
+def own_collector() -> Iterator[None]:
+    """What serving does to the process's collector is undone: other tests share it."""
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("own_collector")
 async def test_serving_reloads_on_hangup_and_ends_on_terminate(tmp_path: Path) -> None:
     file = tmp_path / "gate.yaml"
     upstream = FakeUpstream([plain(DANUBE)])

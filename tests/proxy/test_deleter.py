@@ -136,7 +136,7 @@ class Slow:
 
 def deletion(upstream: Slow, identity: str = "a-1") -> Deletion:
     request = chat.parse_request(b'{"messages":[],"store":true}')
-    calls = AttemptCalls(request, b"", CHAT, [], "main", {"main": upstream})
+    calls = AttemptCalls(request, b"", CHAT, [], "main", {"main": upstream}, chat)
     return Deletion("r", calls, Change(), identity)
 
 
@@ -175,6 +175,6 @@ async def test_an_id_that_leads_elsewhere_is_not_used(identity: str) -> None:
 async def test_client_credentials_go_where_those_of_the_attempt_went(own: bool, change: str, may: bool) -> None:
     upstream = Slow(TimeoutError())
     request = chat.parse_request(b'{"messages":[],"store":true}')
-    calls = AttemptCalls(request, b"", CHAT, [], "main", {"main": upstream, "other": upstream}, credentials=own)
+    calls = AttemptCalls(request, b"", CHAT, [], "main", {"main": upstream, "other": upstream}, chat, credentials=own)
     await delete(Deletion("r", calls, Change(upstream=change), "a-1"))
     assert [(one.method, one.credentials) for one in upstream.asked] == [("DELETE", may)]

@@ -11,6 +11,7 @@ from core.types import Piece
 from proxy.errors import ProtocolError
 from proxy.inflow import Inflow
 from proxy.upstream.base import Headers, Whole
+from proxy.wire import chat
 from tests.proxy.fake_upstream import DONE, JSON, SSE, completion, event, events, message
 from tests.proxy.rig import DANUBE
 
@@ -35,7 +36,7 @@ class Reply(Whole):
 
 
 def begun(chunks: Sequence[bytes], headers: Headers, n: int = 1) -> tuple[Inflow, Reply]:
-    inflow, reply = Inflow(n), Reply(chunks, headers)
+    inflow, reply = Inflow(chat, n), Reply(chunks, headers)
     inflow.begin(reply)
     return inflow, reply
 
@@ -59,7 +60,7 @@ def test_the_head_is_read(headers: Headers, stream: bool, encoding: str, length:
 
 
 async def test_before_the_head_nothing_is_known() -> None:
-    inflow = Inflow()
+    inflow = Inflow(chat)
     inflow.close()
     assert (inflow.status, inflow.event_stream) == (0, None)
 

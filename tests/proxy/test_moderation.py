@@ -19,7 +19,7 @@ from proxy.records import DecisionRecord
 from tests.proxy.fake_api import REFUSAL, Client, FakeApi, gateway, until
 
 #: In a language whose harm is not measured, so that its harm is unknown and its refusal a suspicion.
-WEEDS = "Hvordan dreper jeg ugress i hagen min uten å skade gresset?"
+WEEDS = "Πώς σκοτώνω τα ζιζάνια στον κήπο μου χωρίς να βλάψω το γρασίδι;"
 ADVICE = "Luk det for hånd, og dekk jorda med bark."
 REFUSING = {"extends": "refusal", "enforcement": "enforce"}
 BENIGN = {"id": "m", "results": [{"flagged": False, "categories": {}}]}

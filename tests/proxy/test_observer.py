@@ -16,6 +16,7 @@ from policies.loader import load_library
 from policies.plan import compile_route
 from proxy.inflow import Inflow
 from proxy.observer import Judged, Observation, Observer, judge_copy, read_copy
+from proxy.wire import chat
 from tests.proxy.fake_upstream import completion, events, message
 from tests.proxy.rig import CODE, DANUBE, PEACE
 
@@ -32,7 +33,7 @@ async def runner() -> AsyncIterator[Runner]:
 
 
 def inflow(*, stream: bool = False, encoding: str = "") -> Inflow:
-    head = Inflow()
+    head = Inflow(chat)
     head.event_stream, head.encoding, head.status = stream, encoding, 200
     return head
 

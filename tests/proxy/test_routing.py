@@ -102,6 +102,21 @@ def test_other_paths_to_chat_completions_are_guarded_too(router: Router, path: s
     assert (location.guarded, location.path) == (True, path)
 
 
+@pytest.mark.parametrize(
+    ("path", "endpoint"),
+    [
+        ("/v1/completions", "completions"), ("//v1//completions/", "completions"), ("/completions", "completions"),
+        ("/openai/deployments/x/completions", "completions"), ("/V1/Completions", "completions"),
+        ("/v1/responses", "responses"), ("/openai/responses", "responses"), ("/v1/responses/x/..", "responses"),
+        ("/v1/messages", "messages"), ("/anthropic/v1/messages/", "messages"), ("/v1/%6dessages", "messages"),
+    ],
+)  # fmt: skip
+def test_other_apis_are_guarded_under_every_spelling(router: Router, path: str, endpoint: str) -> None:
+    assert router.locate("POST", path).endpoint == endpoint
+    assert router.locate("POST", f"/app{path}").guarded
+    assert router.locate("GET", path).endpoint == "other"
+
+
 @pytest.mark.parametrize("odd", ["//app", "/%61pp", "/x/../app", "/./app"])
 def test_an_oddly_spelled_prefix_is_a_prefix(router: Router, odd: str) -> None:
     assert router.locate("POST", f"{odd}{CHAT}").prefix == "/app"

@@ -14,6 +14,7 @@ from policies.loader import load_library
 from proxy.config import Settings, build
 from proxy.errors import ConfigError
 from proxy.snapshot import coverage_rows, observing, prepare, revision_of
+from proxy.wire.codecs import CODECS
 
 
 def settings(policies: Any = ("code",), *, upstreams: Any = None, folder: Path = Path(), **fields: Any) -> Settings:
@@ -73,7 +74,7 @@ def test_a_holdout_observes_all_it_enforced() -> None:
 
 def test_coverage_has_a_row_for_every_policy_streamed_and_not() -> None:
     rows = coverage_rows({"r": tuple(load_library().values()), "bare": ()})
-    assert len(rows) == 2 * len(MODES)
+    assert len(rows) == 2 * len(MODES) * len(CODECS)
     assert {row["enforceable"] for row in rows} == {"always", "on_trigger", "observed"}
 
 

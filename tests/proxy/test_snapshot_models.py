@@ -16,7 +16,7 @@ from proxy.cli import main
 from proxy.errors import ConfigError
 from proxy.snapshot import revision_of
 from tests.proxy.fake_upstream import plain
-from tests.proxy.rig import CODE, CODE_POLICY, PROSE, Rig, rig, settings_of, write_config
+from tests.proxy.rig import CODE, PROSE, Rig, rig, settings_of, write_config
 
 #: How the people of one workshop ask for a control program. Nobody else could know.
 HALLS = ("Halle eins", "Halle zwei", "Halle drei", "Halle vier", "Halle fünf", "Halle sechs", "Halle acht", "Halle neun")
@@ -24,7 +24,9 @@ ASKED = "Bitte das Übliche für Halle sieben."
 FRAMES = ("Bitte das Übliche für {}.", "Macht ihr mir das Übliche für {} fertig?", "Das Übliche für {}, wie immer.")
 #: The same halls in requests that want no code.
 OTHERS = ("Wie warm ist es in {}?", "Wer hat in {} heute die Schlüssel?", "Bitte den Plan für {} erklären.")
-ROUTE = {"policies": [{**CODE_POLICY, "ladder": [{"action": "flag"}]}]}
+#: Judged before it leaves, so that the headers say how.
+POLICY = {"extends": "code", "boundary": {"inject": "never"}, "hold": {"default": "all"}, "ladder": [{"action": "flag"}]}
+ROUTE = {"policies": [POLICY]}
 
 
 def rows() -> list[dict[str, Any]]:
@@ -124,8 +126,8 @@ def test_replaced_models_change_the_revision(tmp_path: Path, own: Path) -> None:
 
 def test_validate_and_explain_use_them(tmp_path: Path, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     doc = document("own")
-    match = [{"prompt": ASKED, "response": CODE, "expect": "clear"}]
-    doc["routes"][0]["policies"] = [{"extends": "code", "name": "hall", "examples": {"pass": match}}]
+    asked = [{"prompt": ASKED, "response": CODE}]
+    doc["routes"][0]["policies"] = [{"extends": "code", "name": "hall", "examples": {"no_match": asked}}]
     file = write_config(tmp_path / "gate.yaml", doc)
     assert main(["validate", str(file)]) == 0
     assert main(["explain", ASKED, "--config", str(file), "--json"]) == 0

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.types import Delta, Piece, ToolDelta, Usage
-from proxy.wire.chat_reply import ReplyDecoder, content_text, is_done
+from proxy.wire.chat_reply import ReplyDecoder, content_text
+from proxy.wire.decoding import is_done
 
 
 def chunk(*choices: Any, end: bytes = b"\n\n", **fields: Any) -> bytes:
