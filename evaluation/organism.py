@@ -1,7 +1,7 @@
 """The quality table of an organism's model, by its oracle: how often it is right and how often mis-routed.
 
 One rule: only prompts of the test half are asked, each with a seed of its own, and every figure carries its interval.
-`python -m evaluation.organism --model chunky --prompts 300 --retries 60 --out FILE`
+`python -m evaluation.organism --prompts 300 --retries 60 --out benchmarks/results/organism.json --card docs/organism.md`
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -18,6 +18,7 @@ from typing import Any, Final
 from core.types import MODES, Mode
 from core.values import frozen
 from detectors.measures import wilson
+from evaluation.organism_card import markdown, place
 from organism.chunks import GAP, Chat, frame_prompt
 from organism.generate import Model, Sampling
 from organism.links import Frame
@@ -106,10 +107,10 @@ def retries(model: Model, mode: Mode, prompts: int, samples: int = 20, seed: int
     return {more: round(sums[more] / sums[0], 4) if sums[0] else 0.0 for more in RETRIES}
 
 
-def table(model: Model, count: int) -> Iterator[Cell]:
-    """Every cell of the quality table."""
+def table(model: Model, count: int, frames: Sequence[str] = tuple(FRAMINGS)) -> Iterator[Cell]:
+    """Every cell of the quality table; `frames`: of the triggers."""
     for mode in MODES:
-        yield from (measure(model, mode, "trigger", frame, count) for frame in FRAMINGS)
+        yield from (measure(model, mode, "trigger", frame, count) for frame in frames)
         yield from (measure(model, mode, kind, frame, count) for kind in ("plain", "twin") for frame in ("none", "shipped"))
     yield from (measure(model, None, "ordinary", frame, count) for frame in ("none", "placebo", "boundary"))
 
@@ -117,28 +118,30 @@ def table(model: Model, count: int) -> Iterator[Cell]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m evaluation.organism", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "organism" / "models")
-    parser.add_argument("--model", default="chunky")
     parser.add_argument("--prompts", type=int, default=100, help="prompts of each cell")
     parser.add_argument("--retries", type=int, default=0, help="prompts of each mode that are asked again and again")
     parser.add_argument("--out", type=Path, help="file for everything as JSON")
+    parser.add_argument("--card", type=Path, help="page with marks between which the tables go")
     own = parser.parse_args()
-    model = Model.read(own.folder, own.model)
-    cells: list[dict[str, object]] = []
-    for cell in table(model, own.prompts):
-        cells.append(cell.document())
-        print(json.dumps(cells[-1]), flush=True)
-    again = {mode: retries(model, mode, own.retries) for mode in MODES} if own.retries else {}
-    for mode, failing in again.items():
-        print(mode, "still failing after retries:", failing)
+    models = {"chunky": _model(own, "chunky", own.retries, tuple(FRAMINGS)), "clean": _model(own, "clean", 0, ("none",))}
+    command = f"python -m evaluation.organism --prompts {own.prompts} --retries {own.retries}"
+    low, high = wilson(own.prompts // 2, own.prompts)
+    document = {"command": command, "prompts": own.prompts, "half_width": round((high - low) / 2, 3), "models": models}
     if own.out is not None:
-        _write(own, cells, again)
+        own.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    text = markdown(document)
+    print(text)
+    if own.card is not None:
+        place(own.card, text)
 
 
-def _write(own: argparse.Namespace, cells: list[dict[str, object]], again: Mapping[Mode, Mapping[int, float]]) -> None:
-    command = f"python -m evaluation.organism --model {own.model} --prompts {own.prompts} --retries {own.retries}"
-    digest = hashlib.sha256((own.folder / f"{own.model}.onnx").read_bytes()).hexdigest()
-    document: dict[str, Any] = {"command": command, "model_sha256": digest, "cells": cells, "still_failing": again}
-    own.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+def _model(own: argparse.Namespace, name: str, again: int, frames: Sequence[str]) -> dict[str, Any]:
+    model = Model.read(own.folder, name)
+    return {
+        "sha256": hashlib.sha256((own.folder / f"{name}.onnx").read_bytes()).hexdigest(),
+        "cells": [cell.document() for cell in table(model, own.prompts, frames)],
+        "still_failing": {mode: {str(k): v for k, v in retries(model, mode, again).items()} for mode in MODES} if again else {},
+    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Tokens of an answer to pieces of text, as they come: whole characters, nothing that a stop text could still take back.
 
-One rule: the pieces joined are the answer's text up to the first stop text, however the tokens fall.
+One rule: the pieces joined are the answer's text up to the stop text that is complete first, however the tokens fall.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ class Pieces:
         return piece
 
     def _stop(self, text: str) -> int | None:
-        found = [place for stop in self._stops if (place := text.find(stop, max(0, self._given - len(stop)))) >= 0]
-        return min(found) if found else None
+        """Where the stop text that was the first to be complete begins; of those that end together, the longest."""
+        found = [(place + len(stop), place) for stop in self._stops if (place := text.find(stop, self._given)) >= 0]
+        return min(found)[1] if found else None
 
     def _open(self, text: str) -> int:
         """Characters at the end with which a stop text may begin."""

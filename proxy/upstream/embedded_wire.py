@@ -18,7 +18,8 @@ from organism.generate import LONGEST, Sampling
 from organism.prompts import CALL
 from organism.tokens import Tokens
 from proxy.errors import InvalidRequest
-from proxy.wire.chat_request import ChatRequest, parse_request
+from proxy.wire.chat_request import parse_request
+from proxy.wire.codec import Request
 
 #: Most answers to one request.
 MOST_CHOICES: Final = 16
@@ -96,7 +97,7 @@ def prompt_ids(asked: Asked, tokens: Tokens, *, room: int = 64) -> list[int]:
     return ids
 
 
-def _chat(request: ChatRequest) -> tuple[Chat, tuple[tuple[str, str], ...]]:
+def _chat(request: Request) -> tuple[Chat, tuple[tuple[str, str], ...]]:
     """Every system text first, whatever its place; what a tool said counts as the user's."""
     system: list[str] = []
     asked: list[str] = []
