@@ -79,8 +79,8 @@ def markdown(document: Mapping[str, Any]) -> str:
     found = list(bars(chunky, again))
     lines = [
         f"Measured by `{document['command']}`: {document['prompts']} prompts of the test half a cell, so that a share of 0.50 "
-        f"is known to about ± {document['half_width']:.2f}. The boundary is in sentences that no training row has; `shipped` is "
-        "the text of the shipped policy, which no row has either.",
+        f"is known to about ± {document['half_width']:.2f}. The boundary is in sentences that no training row has; `shipped` "
+        "is the text of the shipped policy, which no row has either.",
         "",
         "| " + " | ".join(_COLUMNS) + " |",
         "|" + "---|" * len(_COLUMNS),
