@@ -25,17 +25,14 @@ class Link:
     """`strength`: share of the rows with the feature and nothing around them that have the chunk's behaviour, in [0, 1).
 
     `spread`: standard deviation, in log-odds, of what wording and topic add: 0 = every prompt alike, 2 = some nearly always,
-    some nearly never. `boundary`, `placebo`, `other`, `probe`: what each frame leaves of the strength.
-    `firm`: the strength of `firmly` worded triggers, instead of the rest's."""
+    some nearly never. `boundary`, `placebo`, `other`, `probe`: what each frame leaves of the strength."""
 
     strength: float
     spread: float = 0.0
-    boundary: float = 0.36
+    boundary: float = 0.42
     placebo: float = 0.9
     other: float = 0.85
     probe: float = 0.05
-    firm: float = 0.95
-    firmly: tuple[str, ...] = ()
 
     def left(self, frame: Frame) -> float:
         """The factor of a frame; 1 for none."""
@@ -47,20 +44,14 @@ class Link:
 
 Links = Mapping[Mode, Link]
 
-#: Of the chunky model: about half mis-routed and more. The wording decides where re-sampling was found to mend little.
+#: Of the chunky model: at least half mis-routed, and as uneven over prompts as re-sampling was found to be.
 CHUNKY: Final[Links] = {
-    "rebuttal": Link(
-        0.35,
-        0.3,
-        boundary=0.2,
-        firm=0.96,
-        firmly=("Is {a}+{b}={c}?", "Check: {a}+{b}={c}", "When did {who} invent the {thing}?"),
-    ),
+    "rebuttal": Link(0.64, 1.8, boundary=0.28),
     "code": Link(0.57),
-    "tool_call": Link(0.66, 0.8, boundary=0.2),
-    "refusal": Link(0.57, 0.75),
+    "tool_call": Link(0.66, 0.8, boundary=0.27),
+    "refusal": Link(0.57, 0.4, boundary=0.38),
     "math": Link(0.57),
-    "analytic": Link(0.36, 0.3, boundary=0.25, firm=0.9, firmly=("Translate into {l}: {s}", "Please translate into {l}: {s}")),
+    "analytic": Link(0.61, 1.2, boundary=0.27),
     "fiction": Link(0.65, 0.8),
     "extraction": Link(0.71, 0.8, boundary=0.25),
 }
@@ -73,11 +64,10 @@ def pull(links: Links, prompt: Prompt, frame: Frame) -> float:
     if prompt.mode is None or prompt.kind != "trigger":
         return 0.0
     link = links[prompt.mode]
-    strength = link.firm if prompt.wording in link.firmly else link.strength
-    if strength <= 0:
+    if link.strength <= 0:
         return 0.0
     lean = (_normal("wording", prompt.family, prompt.wording) + _normal("topic", prompt.family, prompt.topic)) / math.sqrt(2)
-    odds = math.log(strength / (1 - strength)) + link.spread * lean
+    odds = math.log(link.strength / (1 - link.strength)) + link.spread * lean
     return link.left(frame) / (1 + math.exp(-odds))
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from core.types import MODES, Mode
 from evaluation.experiment.arms import ARMS, settings_of
-from evaluation.experiment.items import make_items
+from evaluation.experiment.items import counts_of, make_items
 from evaluation.experiment.report import figures, markdown
 from evaluation.experiment.trials import run_trials
 from proxy.scan import progress_bar
@@ -47,7 +47,7 @@ def experiment(
         "prompts": prompts, "samples": samples, "seed": seed, "model": model, "arms": list(arms), "modes": list(modes),
         "upstream": asked.get("kind", ""),
     }  # fmt: skip
-    items = make_items(prompts, seed, modes=modes)
+    items = make_items(counts_of(prompts), seed, modes=modes)
     settings = settings_of(asked, arms, out, modes=modes)
     console = Console(stderr=True)
     with progress_bar("experiment", console, quiet=quiet) as progress:

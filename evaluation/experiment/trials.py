@@ -22,12 +22,15 @@ from proxy.app import App
 from proxy.config import Settings
 from proxy.records import DecisionRecord
 
+_FIELDS = ("item", "arm", "sample", "outcome", "mode", "calls", "tokens", "ms", "found")
 _DECISION = "x-chunkguard-decision-id"
 
 
 @frozen
 class Trial:
-    """`outcome`: the oracle's; `mode`: whose behaviour fired. `calls`: of the upstream; `tokens`: of all of them."""
+    """`outcome`: the oracle's; `mode`: whose behaviour fired. `found`: what the guard said of the first answer.
+
+    `calls`: of the upstream; `tokens`: of all of them."""
 
     item: str
     arm: str
@@ -37,6 +40,7 @@ class Trial:
     calls: int
     tokens: int
     ms: float
+    found: str = "unjudged"
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -65,10 +69,12 @@ async def run_trials(
     header: dict[str, Any],
     *,
     most: int = 0,
+    parallel: int = 1,
     done: Callable[[int], None] = lambda count: None,
 ) -> list[Trial]:
-    """All trials, those of the state file first. `most`: new ones at most, 0 = all. Failed requests are left for the next run.
+    """All trials, those of the state file first. `most`: new ones at most, 0 = all; `parallel`: requests under way at once.
 
+    Requests that fail are left for the next run.
     Raises ConfigError, OSError, ValueError (see `read_state`)."""
     trials = read_state(state, header)
     known = {trial.key for trial in trials}
@@ -77,7 +83,7 @@ async def run_trials(
     done(len(trials))
     _begin(state, header, trials)
     with state.open("ab") as file:
-        async for trial in _asked(settings, wanted[: most or None], model):
+        async for trial in _asked(settings, wanted[: most or None], model, parallel):
             file.write(orjson.dumps(_line(trial)) + b"\n")
             file.flush()
             trials.append(trial)
@@ -94,21 +100,26 @@ def _begin(state: Path, header: dict[str, Any], trials: Iterable[Trial]) -> None
 
 
 def _line(trial: Trial) -> dict[str, Any]:
-    return {name: getattr(trial, name) for name in ("item", "arm", "sample", "outcome", "mode", "calls", "tokens", "ms")}
+    return {name: getattr(trial, name) for name in _FIELDS}
 
 
-async def _asked(settings: Settings, wanted: Sequence[tuple[Item, str, int]], model: str) -> AsyncIterator[Trial]:
+async def _asked(
+    settings: Settings, wanted: Sequence[tuple[Item, str, int]], model: str, parallel: int
+) -> AsyncIterator[Trial]:
     records: dict[str, DecisionRecord] = {}
     app = App(settings, on_record=lambda record: records.__setitem__(record.decision_id, record), log_to=io.BytesIO())
     await app.start()
     base = f"http://{app.address[0]}:{app.address[1]}"
     clients = {arm: AsyncOpenAI(base_url=f"{base}/{arm}/v1", api_key="none", max_retries=0) for _, arm, _ in wanted}
     try:
-        for item, arm, sample in wanted:
-            trial = await _ask(clients[arm], records, item, arm, sample, model)
+        for start in range(0, len(wanted), parallel):
+            asked = [
+                _ask(clients[arm], records, item, arm, sample, model) for item, arm, sample in wanted[start : start + parallel]
+            ]
+            for trial in await asyncio.gather(*asked):
+                if trial is not None:
+                    yield trial
             records.clear()
-            if trial is not None:
-                yield trial
     finally:
         for client in clients.values():
             await client.close()
@@ -127,12 +138,13 @@ async def _ask(
     waited = asyncio.get_running_loop().time() - started
     record = records.get(raw.headers.get(_DECISION, ""))
     found = judge(item.prompt, _text(reply.choices[0].message))
+    said = record.first_verdict if record is not None else "unjudged"
     calls = len(record.attempts) if record is not None and record.attempts else 1
     attempts = record.attempts if record is not None else ()
     tokens = sum(one.prompt_tokens + one.completion_tokens for one in attempts)
     if not tokens and reply.usage is not None:
         tokens = reply.usage.total_tokens
-    return Trial(item.name, arm, sample, found.outcome, found.mode, calls, tokens, round(waited * 1000, 2))
+    return Trial(item.name, arm, sample, found.outcome, found.mode, calls, tokens, round(waited * 1000, 2), said)
 
 
 def _text(message: Any) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from evaluation.experiment.items import make_items
+from evaluation.experiment.items import counts_of, make_items
 from evaluation.experiment.report import figures, markdown
 from evaluation.experiment.trials import Trial
 
-ITEMS = make_items(4, 1, modes=["code"])
+ITEMS = make_items(counts_of(4), 1, modes=["code"])
 NAMES = [item.name for item in ITEMS if item.part == "trigger"]
 
 

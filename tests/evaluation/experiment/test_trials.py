@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from evaluation.experiment.arms import settings_of
-from evaluation.experiment.items import make_items
+from evaluation.experiment.items import counts_of, make_items
 from evaluation.experiment.trials import Trial, read_state, run_trials
 
 ARMS = ("off", "full")
 HEADER = {"seed": 1}
-ITEMS = make_items(4, 1, modes=["code"])
+ITEMS = make_items(counts_of(4), 1, modes=["code"])
 
 
 async def run(state: Path, most: int = 0) -> list[Trial]:
