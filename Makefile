@@ -20,7 +20,7 @@ DEBIAN_PACKAGES := nginx prometheus redis-server
 .PHONY: help setup demo test lint format types unit test-system system-packages bench bench-packages train lock schema clean
 
 help:
-	@echo "make demo [ONCE=1]   set up, run the four examples with and without the guard (no key, no network)"
+	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
 	@echo "make test            set up, ruff, mypy --strict, every test"
 	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
 	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
@@ -108,4 +108,4 @@ lock: $(STAMP)
 
 clean:
 	rm -rf $(VENV) $(TRAIN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache
-	find core detectors policies proxy evaluation tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find core detectors policies organism proxy evaluation tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +

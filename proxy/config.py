@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: `$${` is a literal `${`.
 _VARIABLE = re.compile(r"\$(\$\{|\{([^{}]*)\})")
-_KINDS = ("openai", "replay", "litellm")
+_KINDS = ("openai", "replay", "litellm", "embedded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +273,8 @@ def _missing_files(config: Config, folder: Path, source: str) -> Iterator[Proble
     for name, settings in config.upstreams.items():
         if settings.kind == "replay" and not (folder / settings.file).is_file():
             yield Problem(source, f"upstreams.{name}.file", f"there is no file {settings.file!r}")
+        if settings.kind == "embedded" and settings.folder is not None and not (folder / settings.folder).is_dir():
+            yield Problem(source, f"upstreams.{name}.folder", f"there is no folder {settings.folder!r}")
 
 
 def _models(config: Config, folder: Path, source: str) -> tuple[ModelSet | None, list[Problem]]:

@@ -167,7 +167,26 @@ class LiteLLMSettings(_Model):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the upstream may take.")
 
 
-UpstreamSettings = Annotated[OpenAISettings | ReplaySettings | LiteLLMSettings, Field(discriminator="kind")]
+class EmbeddedSettings(_Model):
+    """The organism, a tiny model with known mis-routings that runs in this process: for demos, tests and experiments."""
+
+    kind: Literal["embedded"] = Field(description="A tiny model with known mis-routings, in this process.")
+    folder: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder with `tokenizer.json` and one `.onnx` file a model, relative to the configuration file, "
+        "instead of the shipped `chunky` and `clean`.",
+    )
+    models: dict[str, str] = Field(default_factory=dict, description="Model names that clients use -> the folder's.")
+    seed: int | None = Field(
+        default=None,
+        description="For experiments: seeds of requests without one follow from this number, the body and how often it came. "
+        "Default: drawn at random.",
+    )
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="How long an answer may take; only `total_s` counts.")
+
+
+UpstreamSettings = Annotated[OpenAISettings | ReplaySettings | LiteLLMSettings | EmbeddedSettings, Field(discriminator="kind")]
 
 
 class Match(_Model):

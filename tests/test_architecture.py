@@ -68,6 +68,7 @@ SAFE_LOADERS = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "SafeLoader"})
 
 #: Files that may start a task, beside proxy/driver.py, each with its reason.
 TASK_SPAWNERS: dict[str, str] = {
+    "evaluation/experiment/trials.py": "several requests of an experiment under way at once",
     "proxy/driver.py": "the one place where an exchange's work is spawned and cancelled",
     "proxy/app.py": "tasks of the worker itself: the observer, the file watch, reloads by signal",
     "proxy/workers.py": "one task a worker that waits for its death, and one that looks at what they count",
@@ -85,6 +86,7 @@ OVER_SOFT_LIMIT: dict[str, str] = {
     "detectors/scan.py": "one pass over a text that serves every lexicon",
     "organism/prompts.py": "one maker a family of prompts: which answers are right is only checkable side by side",
     "policies/schema.py": "the whole shape of a policy file; mostly field descriptions",
+    "proxy/config_model.py": "the whole shape of a configuration file; mostly field descriptions",
     "proxy/driver.py": "every command has its performer here, and tasks are spawned nowhere else",
 }
 
