@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | doctor | schema`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -96,6 +96,11 @@ def parser() -> argparse.ArgumentParser:
     measure.add_argument("--models", type=Path, metavar="DIR", help="folder of own trained models (default: the shipped ones)")
     measure.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     measure.set_defaults(run=_eval)
+
+    doctor = commands.add_parser("doctor", help="what is wrong, and what to do", description="Look at what the proxy needs.")
+    doctor.add_argument("--config", type=Path, help="configuration file; without it, the host and OpenAI's API")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(run=_doctor)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(run=_schema)
@@ -201,6 +206,12 @@ def _eval(arguments: argparse.Namespace) -> int:
         models=arguments.models,
         quiet=arguments.quiet,
     )
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from proxy.doctor import run
+
+    return run(arguments.config, as_json=arguments.json)
 
 
 def _count(text: str) -> int:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 from yarl import URL
+
+from proxy.config_base import Key, Name
+from proxy.config_base import Model as _Model
+from proxy.config_telemetry import DecisionSettings, TracingSettings
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: A policy of a route: the name of a shipped one, or a mapping that `policies.loader` understands.
 PolicyEntry = str | dict[str, Any]
 
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _HEADER = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
 
@@ -48,13 +51,6 @@ def _check_address(text: str) -> str:
     return _check_tcp(text)
 
 
-def _check_secret(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    if not text or any(ord(char) <= 32 or ord(char) > 126 for char in text):
-        raise ValueError("must be a non-empty key of visible ASCII characters")
-    return secret
-
-
 def _check_prefix(prefix: str) -> str:
     prefix = prefix.rstrip("/")
     segments = prefix.split("/")
@@ -81,14 +77,7 @@ def _check_rule(rule: str) -> str:
     return rule
 
 
-Name = Annotated[str, Field(pattern=_NAME)]
 Url = Annotated[str, AfterValidator(_check_url)]
-Key = Annotated[SecretStr, AfterValidator(_check_secret)]
-
-
-class _Model(BaseModel):
-    # Inputs may hold keys that were interpolated: they must not come back in an error text.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Timeouts(_Model):
@@ -242,6 +231,14 @@ class Config(_Model):
     detectors: Detectors = Field(default_factory=Detectors, description="What judges prompts and answers.")
     pass_through: PassThrough = Field(default_factory=PassThrough, description="What may pass unguarded.")
     log_level: LogLevel = Field(default="info", description="Least severity that is logged.")
+    log_sample: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of usual decisions that are logged. Those flagged, unchecked or failed always are.",
+    )
+    decisions: DecisionSettings = Field(default_factory=DecisionSettings, description="A file of all decisions.")
+    tracing: TracingSettings | None = Field(default=None, description="OpenTelemetry spans. Without it there are none.")
 
     @model_validator(mode="before")
     @classmethod

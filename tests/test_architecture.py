@@ -49,6 +49,9 @@ POLICY_LOADERS = frozenset({"policies/loader.py", "policies/library/__init__.py"
 #: Packages that are imported and not declared -> the declared one whose interface they are part of.
 COME_ALONG = {"multidict": "aiohttp", "yarl": "aiohttp", "pydantic_core": "pydantic"}
 
+#: Modules of an extra -> its name: they are imported inside a function, or in a file that is.
+EXTRAS = {"opentelemetry": "otel"}
+
 #: Modules that run what they read: no model, lexicon or policy may ever come from them.
 CODE_LOADERS = frozenset({"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"})
 BANNED_CALLS = {
@@ -66,6 +69,7 @@ SAFE_LOADERS = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "SafeLoader"})
 #: Files that may start a task, beside proxy/driver.py, each with its reason.
 TASK_SPAWNERS: dict[str, str] = {
     "proxy/driver.py": "the one place where an exchange's work is spawned and cancelled",
+    "proxy/doctor_network.py": "asks every upstream side by side",
     "proxy/app.py": "tasks of the worker itself: the observer, the file watch, reloads by signal",
     "proxy/workers.py": "one task a worker that waits for its death, and one that looks at what they count",
 }
@@ -91,6 +95,10 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "detectors/lexicons/__init__.py": "tests/detectors/test_lexical.py",
     "detectors/training": "tests/detectors/test_training.py",
     "organism/training": "tests/organism/test_training.py",
+    "proxy/config_base.py": "tests/proxy/test_config_model.py",
+    "proxy/config_telemetry.py": "tests/proxy/test_decision_log.py",
+    "proxy/doctor_host.py": "tests/proxy/test_doctor.py",
+    "proxy/doctor_network.py": "tests/proxy/test_doctor.py",
 }
 #: Test files that mirror no single source: suites over many.
 SUITES = frozenset({"detectors/test_conformance.py", "detectors/test_hard_cases.py"})
@@ -363,7 +371,9 @@ def test_what_serving_imports_is_declared() -> None:
     third = {module for module in modules if module not in sys.stdlib_module_names and module not in PACKAGES}
     names = {module: {name.lower().replace("_", "-") for name in distributions.get(module, [])} for module in third}
     undeclared = {module for module in third if declared.isdisjoint(names[module])}
-    assert undeclared == COME_ALONG.keys()
+    assert undeclared == COME_ALONG.keys() | EXTRAS.keys()
+    for module, extra in EXTRAS.items():
+        assert any(line.startswith(module) for line in project["optional-dependencies"][extra])
 
 
 def test_serving_imports_neither_training_nor_evaluation_nor_litellm() -> None:
