@@ -138,7 +138,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     try:
         uvloop.run(supervise(Supervisor(settings, source, workers), announce))
     except WorkerLost as error:
-        print(f"chunkguard: {error.message}", file=sys.stderr)
+        print(f"chunkguard: {error}", file=sys.stderr)
         return FAILED
     return OK
 

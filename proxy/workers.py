@@ -25,7 +25,7 @@ from aiohttp import web
 from proxy.admin import Admin
 from proxy.app import DRAIN_S
 from proxy.config import Settings
-from proxy.errors import ConfigError, GuardError, Problem
+from proxy.errors import ConfigError, Problem
 from proxy.json_log import JsonLog, Sink
 from proxy.listeners import bind
 from proxy.metric_totals import NOTHING, Shown, Totals, added, from_json
@@ -40,7 +40,7 @@ AGAIN_S: Final = (0.1, 10.0)
 OLD_S: Final = 30.0
 
 
-class WorkerLost(GuardError):
+class WorkerLost(RuntimeError):
     """A worker did not start."""
 
 
