@@ -253,6 +253,8 @@ def test_python_in_the_pages_is_python() -> None:
 
 def test_deployment_files_parse() -> None:
     for path in [*(ROOT / "deploy").rglob("*.yml"), *(ROOT / "deploy").rglob("*.yaml")]:
+        if path.parent.name == "templates":
+            continue  # of Helm, which the system tests render
         assert yaml.safe_load(path.read_text(encoding="utf-8")), path
 
 
