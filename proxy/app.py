@@ -36,6 +36,7 @@ from proxy.records import DecisionRecord, Seconds
 from proxy.seat import Seat
 from proxy.server import BACKLOG, Gateway
 from proxy.snapshot import Snapshot, coverage_rows, prepare
+from proxy.telling import Teller
 from proxy.tls import ListenerTLS
 from proxy.watching import changes
 
@@ -45,7 +46,7 @@ DRAIN_S: Final = 30.0
 #: CPython hands the GIL over at most this often; its default of 5 ms would let one long scan stall the event loop as long.
 SWITCH_INTERVAL_S: Final = 0.0005
 #: Settings that only a restart changes.
-FIXED: Final = ("listen", "admin", "admin_key", "workers", "limit_store", "log_level")
+FIXED: Final = ("listen", "admin", "admin_key", "workers", "limit_store", "log_level", "log_sample", "decisions", "tracing")
 #: Objects that survive between looks for cycles, and how many looks before older ones are looked at as well.
 GC_THRESHOLD: Final = (5_000, 10, 20)
 
@@ -66,10 +67,17 @@ class App:
     ) -> None:
         self.settings = settings
         self._seat = seat
+        self._worker = seat.worker if seat is not None else None
         self._stopping = False
         self._file = file
         self._on_record = on_record
-        self._log = JsonLog(sys.stdout.buffer if log_to is None else log_to, settings.config.log_level)
+        self.metrics = Metrics()
+        self._log = JsonLog(
+            sys.stdout.buffer if log_to is None else log_to,
+            settings.config.log_level,
+            sample=settings.config.log_sample,
+            on_lost=partial(self.metrics.lost, "events"),
+        )
         self._library = LibraryLog(self._log)
         self._tasks: list[asyncio.Task[None]] = []
         self._runners: list[web.BaseRunner] = []
@@ -78,7 +86,6 @@ class App:
         self.gateway: Gateway
         self.observer: Observer
         self.deleter: Deleter
-        self.metrics: Metrics
         self.address: tuple[str, int] = ("", 0)
         self.admin_address: tuple[str, int] | str = ""
 
@@ -86,14 +93,15 @@ class App:
         """Prepare, warm, bind. Raises ConfigError or OSError."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         logging.getLogger().addHandler(self._library)
-        self.metrics = Metrics()
         certificate = await tls.read(self.settings)
         snapshot = await prepare(self.settings, self.metrics.count)
         limits = self.settings.config.limits
+        self._teller = Teller(self.settings, self.metrics, self._log, self._worker)
         self._configure(snapshot)
         self.observer = Observer(limits.observer_queue, self.metrics.shed)
         self.deleter = Deleter(self.metrics.deleted)
-        guard = Guard(self.observer, RetryShare(limits.retry_share), self._sink, deleter=self.deleter)
+        share, witness = RetryShare(limits.retry_share), self._teller.witness
+        guard = Guard(self.observer, share, self._sink, deleter=self.deleter, witness=witness)
         counted = partial(self.metrics.count, "chunkguard_key_requests_total")
         self.limiter = make_limiter(self.settings.config.limit_store, counted, self.metrics.used)
         self.gateway = Gateway(snapshot, guard, self._untouched, self.limiter)
@@ -129,13 +137,8 @@ class App:
     async def _listen_admin(self) -> None:
         own, seat = self.settings.config, self._seat
         key = own.admin_key.get_secret_value() if own.admin_key is not None and seat is None else None
-        admin = Admin(
-            key=key,
-            ready=self.ready,
-            reload=self.reload,
-            metrics=self._exposition,
-            totals=self._totals if seat is not None else None,
-        )
+        totals = self._totals if seat is not None else None
+        admin = Admin(key=key, ready=self.ready, reload=self.reload, metrics=self._exposition, totals=totals)
         server = web.Server(admin.handle, access_log=None)
         address = f"unix:{seat.admin}" if seat is not None else own.admin
         if not address.startswith("unix:"):
@@ -161,6 +164,7 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.limiter.store.close()
         await self.gateway.snapshot.close()
+        await asyncio.to_thread(self._teller.close)
         logging.getLogger().removeHandler(self._library)
 
     # ---- what the admin listener asks
@@ -254,8 +258,9 @@ class App:
         return to_json(self.metrics.totals())
 
     async def _measure(self) -> None:
-        worker = self._seat.worker if self._seat is not None else 0
-        found = await asyncio.to_thread(process.measured, worker, active=self.gateway.active, waiting=self.observer.waiting)
+        found = await asyncio.to_thread(
+            process.measured, self._worker or 0, active=self.gateway.active, waiting=self.observer.waiting
+        )
         self.metrics.measured = found if self._seat is not None else {**found, ("chunkguard_workers",): 1}
 
     def _untouched(self, route: str, endpoint: str, status: int, seconds: float) -> None:
@@ -264,8 +269,7 @@ class App:
         )
 
     def _sink(self, record: DecisionRecord) -> None:
-        self.metrics.observe(record)
-        self._log.record(record)
+        self._teller.record(record)
         if self._on_record is not None:
             self._on_record(record)
 

@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | key | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | experiment | key | doctor | schema`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -101,6 +101,25 @@ def parser() -> argparse.ArgumentParser:
     key.add_argument("name", nargs="?", default="app", help="its name in the configuration (%(default)s)")
     key.add_argument("--hash", action="store_true", help="read a key from standard input instead of making one")
     key.set_defaults(run=_key)
+
+    trial = commands.add_parser(
+        "experiment", help="what the guard mends and breaks", description="Compare halves of the guard on the organism, paired."
+    )
+    trial.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for experiment.json, .md and the state")
+    trial.add_argument("--prompts", type=_count, default=40, metavar="N", help="triggers a mode (%(default)s)")
+    trial.add_argument("--samples", type=_count, default=1, metavar="N", help="answers to each prompt (%(default)s)")
+    trial.add_argument("--mode", action="append", choices=MODES, help="this mode only; may be repeated")
+    trial.add_argument("--arm", action="append", metavar="ARM", help="this arm only; may be repeated (docs/organism.md)")
+    trial.add_argument("--model", default="chunky", help="model to ask for (%(default)s)")
+    trial.add_argument("--seed", type=int, default=0, help="of prompts and answers (%(default)s)")
+    trial.add_argument("--limit", type=_count, default=0, metavar="N", help="stop after N requests; a later run goes on")
+    trial.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    trial.set_defaults(run=_experiment)
+
+    doctor = commands.add_parser("doctor", help="what is wrong, and what to do", description="Look at what the proxy needs.")
+    doctor.add_argument("--config", type=Path, help="configuration file; without it, the host and OpenAI's API")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(run=_doctor)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(run=_schema)
@@ -222,11 +241,38 @@ def _key(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from proxy.doctor import run
+
+    return run(arguments.config, as_json=arguments.json)
+
+
 def _count(text: str) -> int:
     """A whole number that is not negative."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
     return int(text)
+
+
+def _experiment(arguments: argparse.Namespace) -> int:
+    from evaluation.experiment.arms import ARMS
+    from evaluation.experiment.command import experiment
+
+    arms = tuple(arguments.arm or ARMS)
+    if unknown := sorted(set(arms) - set(ARMS)):
+        print(f"chunkguard: there is no arm {unknown[0]!r}; there are {', '.join(ARMS)}", file=sys.stderr)
+        return FAILED
+    return experiment(
+        arguments.out,
+        prompts=arguments.prompts,
+        samples=arguments.samples,
+        arms=arms,
+        modes=tuple(arguments.mode or MODES),
+        model=arguments.model,
+        seed=arguments.seed,
+        most=arguments.limit,
+        quiet=arguments.quiet,
+    )
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 #: `$${` is a literal `${`.
 _VARIABLE = re.compile(r"\$(\$\{|\{([^{}]*)\})")
-_KINDS = ("openai", "replay", "litellm")
+_KINDS = ("openai", "replay", "litellm", "embedded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ def _build(data: dict[str, Any], source: str, folder: Path, problems: list[Probl
         problems.extend(wrong)
     problems.extend(Problem(source, key, reason) for key, reason in breaches(config, policies))
     problems.extend(_missing_files(config, folder, source))
+    if config.tracing is not None and not _has_exporter():
+        problems.append(Problem(source, "tracing", "needs OpenTelemetry: install chunkguard with the extra 'otel'"))
     models, wrong = _models(config, folder, source)
     problems.extend(wrong)
     if problems:
@@ -269,10 +272,19 @@ def _policy_problems_of(data: Mapping[str, Any], source: str) -> Iterator[Proble
             yield from _resolve(entries, f"routes[{index}].policies", source)[1]
 
 
+def _has_exporter() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # of a parent
+        return False
+
+
 def _missing_files(config: Config, folder: Path, source: str) -> Iterator[Problem]:
     for name, settings in config.upstreams.items():
         if settings.kind == "replay" and not (folder / settings.file).is_file():
             yield Problem(source, f"upstreams.{name}.file", f"there is no file {settings.file!r}")
+        if settings.kind == "embedded" and settings.folder is not None and not (folder / settings.folder).is_dir():
+            yield Problem(source, f"upstreams.{name}.folder", f"there is no folder {settings.folder!r}")
 
 
 def _models(config: Config, folder: Path, source: str) -> tuple[ModelSet | None, list[Problem]]:

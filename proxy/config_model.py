@@ -15,6 +15,7 @@ from yarl import URL
 from proxy.config_base import Key, Name
 from proxy.config_base import Model as _Model
 from proxy.config_keys import KeyEntry, LimitStore
+from proxy.config_telemetry import DecisionSettings, TracingSettings
 from proxy.config_upstream import HEDGE_AFTER, Breaker, Retries
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -169,7 +170,26 @@ class LiteLLMSettings(_Model):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the upstream may take.")
 
 
-UpstreamSettings = Annotated[OpenAISettings | ReplaySettings | LiteLLMSettings, Field(discriminator="kind")]
+class EmbeddedSettings(_Model):
+    """The organism, a tiny model with known mis-routings that runs in this process: for demos, tests and experiments."""
+
+    kind: Literal["embedded"] = Field(description="A tiny model with known mis-routings, in this process.")
+    folder: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder with `tokenizer.json` and one `.onnx` file a model, relative to the configuration file, "
+        "instead of the shipped `chunky` and `clean`.",
+    )
+    models: dict[str, str] = Field(default_factory=dict, description="Model names that clients use -> the folder's.")
+    seed: int | None = Field(
+        default=None,
+        description="For experiments: seeds of requests without one follow from this number, the body and how often it came. "
+        "Default: drawn at random.",
+    )
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="How long an answer may take; only `total_s` counts.")
+
+
+UpstreamSettings = Annotated[OpenAISettings | ReplaySettings | LiteLLMSettings | EmbeddedSettings, Field(discriminator="kind")]
 
 
 class Match(_Model):
@@ -286,6 +306,14 @@ class Config(_Model):
     detectors: Detectors = Field(default_factory=Detectors, description="What judges prompts and answers.")
     pass_through: PassThrough = Field(default_factory=PassThrough, description="What may pass unguarded.")
     log_level: LogLevel = Field(default="info", description="Least severity that is logged.")
+    log_sample: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of usual decisions that are logged. Those flagged, unchecked or failed always are.",
+    )
+    decisions: DecisionSettings = Field(default_factory=DecisionSettings, description="A file of all decisions.")
+    tracing: TracingSettings | None = Field(default=None, description="OpenTelemetry spans. Without it there are none.")
 
     @model_validator(mode="before")
     @classmethod

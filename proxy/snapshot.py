@@ -91,7 +91,7 @@ async def prepare(settings: Settings, count: Count = uncounted) -> Snapshot:
     try:
         checker = await asyncio.to_thread(_checker, settings.models)
         for name, own in settings.config.upstreams.items():
-            upstreams[name] = make_upstream(name, own, settings, count)
+            upstreams[name] = await make_upstream(name, own, settings, count)
         for route in settings.config.routes:
             policies = settings.policies[route.name]
             upstream = upstreams[route.upstream]

@@ -50,7 +50,7 @@ POLICY_LOADERS = frozenset({"policies/loader.py", "policies/library/__init__.py"
 COME_ALONG = {"multidict": "aiohttp", "yarl": "aiohttp", "pydantic_core": "pydantic"}
 
 #: Modules of an extra -> its name: they are imported inside a function, or in a file that is.
-EXTRAS = {"redis": "redis"}
+EXTRAS = {"opentelemetry": "otel", "redis": "redis"}
 
 #: Modules that run what they read: no model, lexicon or policy may ever come from them.
 CODE_LOADERS = frozenset({"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"})
@@ -68,8 +68,10 @@ SAFE_LOADERS = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "SafeLoader"})
 
 #: Files that may start a task, beside proxy/driver.py, each with its reason.
 TASK_SPAWNERS: dict[str, str] = {
+    "evaluation/experiment/trials.py": "several requests of an experiment under way at once",
     "proxy/driver.py": "the one place where an exchange's work is spawned and cancelled",
     "proxy/upstream/hedging.py": "two calls race, and the loser is cancelled",
+    "proxy/doctor_network.py": "asks every upstream side by side",
     "proxy/app.py": "tasks of the worker itself: the observer, the file watch, reloads by signal",
     "proxy/workers.py": "one task a worker that waits for its death, and one that looks at what they count",
 }
@@ -86,6 +88,8 @@ OVER_SOFT_LIMIT: dict[str, str] = {
     "detectors/scan.py": "one pass over a text that serves every lexicon",
     "organism/prompts.py": "one maker a family of prompts: which answers are right is only checkable side by side",
     "policies/schema.py": "the whole shape of a policy file; mostly field descriptions",
+    "proxy/app.py": "the order in which the parts of a running gateway start, reload and stop",
+    "proxy/config_model.py": "the whole shape of a configuration file; mostly field descriptions",
     "proxy/driver.py": "every command has its performer here, and tasks are spawned nowhere else",
 }
 
@@ -98,6 +102,9 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "proxy/config_keys.py": "tests/proxy/test_keys.py",
     "proxy/config_upstream.py": "tests/proxy/upstream/test_retrying.py",
     "proxy/config_base.py": "tests/proxy/test_config_model.py",
+    "proxy/config_telemetry.py": "tests/proxy/test_decision_log.py",
+    "proxy/doctor_host.py": "tests/proxy/test_doctor.py",
+    "proxy/doctor_network.py": "tests/proxy/test_doctor.py",
 }
 #: Test files that mirror no single source: suites over many.
 SUITES = frozenset({"detectors/test_conformance.py", "detectors/test_hard_cases.py"})

@@ -6,13 +6,14 @@ slow one is hedged, and the retries stop where the breaker is open.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from functools import partial
 from typing import Protocol
 
 from proxy.admission import RetryShare
 from proxy.config import Settings
-from proxy.config_model import LiteLLMSettings, OpenAISettings, UpstreamSettings
+from proxy.config_model import EmbeddedSettings, LiteLLMSettings, OpenAISettings, ReplaySettings, UpstreamSettings
 from proxy.errors import ConfigError, Problem
 from proxy.upstream.base import Upstream
 from proxy.upstream.breaking import Breaking
@@ -33,8 +34,10 @@ def uncounted(name: str, *values: str) -> None:
     """Where nobody looks."""
 
 
-def make_upstream(name: str, own: UpstreamSettings, settings: Settings, count: Count) -> Upstream:
-    """The upstream of a configuration. Must be called inside a running event loop. Raises ConfigError."""
+async def make_upstream(name: str, own: UpstreamSettings, settings: Settings, count: Count) -> Upstream:
+    """The upstream of a configuration. Raises ConfigError."""
+    if own.kind == "embedded":
+        return await asyncio.to_thread(_embedded, name, own, settings)
     upstream = _of_kind(name, own, settings)
     if not isinstance(own, OpenAISettings | LiteLLMSettings):
         return upstream
@@ -51,7 +54,7 @@ def make_upstream(name: str, own: UpstreamSettings, settings: Settings, count: C
     return upstream
 
 
-def _of_kind(name: str, own: UpstreamSettings, settings: Settings) -> Upstream:
+def _of_kind(name: str, own: OpenAISettings | ReplaySettings | LiteLLMSettings, settings: Settings) -> Upstream:
     match own.kind:
         case "openai":
             try:
@@ -64,3 +67,10 @@ def _of_kind(name: str, own: UpstreamSettings, settings: Settings) -> Upstream:
             return ReplayUpstream(name, settings.path(own.file), own.timeouts)
         case "litellm":
             return LiteLLMUpstream(name, own)
+
+
+def _embedded(name: str, own: EmbeddedSettings, settings: Settings) -> Upstream:
+    # Here, because it brings onnxruntime models along that no other kind needs.
+    from proxy.upstream.embedded import EmbeddedUpstream
+
+    return EmbeddedUpstream(name, own, settings.path(own.folder) if own.folder is not None else None)

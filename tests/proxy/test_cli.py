@@ -18,7 +18,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     said = capsys.readouterr().out
-    for command in ("serve", "demo", "validate", "explain", "scan", "eval", "key", "schema"):
+    for command in ("serve", "demo", "validate", "explain", "scan", "eval", "experiment", "key", "schema"):
         assert command in said
 
 

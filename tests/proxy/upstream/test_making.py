@@ -28,7 +28,7 @@ async def made(tmp_path: Path, **own: Any) -> Any:
         "routes": [{"name": "r", "upstream": "up"}],
     }
     settings = build(data, source="test", folder=tmp_path, env={})
-    return make_upstream("up", settings.config.upstreams["up"], settings, uncounted)
+    return await make_upstream("up", settings.config.upstreams["up"], settings, uncounted)
 
 
 async def test_what_is_not_asked_for_is_not_there(tmp_path: Path) -> None:
