@@ -2,9 +2,9 @@
 
 One rule: a connection goes back to the pool only after a whole body was read from it; every other end closes it.
 
-A pooled connection may have been closed by the upstream just as a request was written to it. Such a request is sent once
-more, on another connection, when all of this holds: the connection had been used before, not a byte of an answer came, it was
-lost within a second of being taken (an upstream that dies while it generates takes longer), and the body is in hand. The
+A pooled connection may have been closed by the upstream just as a request was written to it. Such a request is sent again, on
+another connection and twice at most, when all of this holds: the connection had been used before, not a byte of an answer came,
+it was lost within a second of being taken (an upstream that dies while it generates takes longer), and the body is in hand. The
 upstream may in theory have read the request, so a generation may be paid twice; no tool has run and no byte was released.
 """
 
@@ -22,6 +22,7 @@ from yarl import URL
 from proxy.config_model import OpenAISettings
 from proxy.errors import ProtocolError, Timeout, Unavailable, UpstreamError
 from proxy.upstream.base import Body, Headers, UpstreamRequest, Whole, end_to_end, rename_model, request_headers
+from proxy.upstream.pool import Handler, QuietConnector
 from proxy.upstream.post import Posted, Poster
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ _MAX_FIELD = 65_536
 #: aiohttp warns when it is given more bytes than this at once; larger bodies are written in slices.
 _SLICE = 1_048_576
 _STALE_WITHIN_S = 1.0
+#: How often a request is sent again at most: the next connection of the pool may be as stale as the first.
+_RESENT = 2
 _NO_BYTE = "the upstream sent no byte of its answer in time"
 
 
@@ -45,22 +48,22 @@ class _Attempt:
 
     A timer that cuts the connection costs a tenth of an `asyncio.timeout` (1 us to 10 us), on every request."""
 
-    __slots__ = ("_first_token_s", "_loop", "_timer", "_transport", "connected_at", "content", "expired", "new")
+    __slots__ = ("_first_token_s", "_handler", "_loop", "_timer", "connected_at", "content", "expired", "new")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, first_token_s: float) -> None:
         self._loop = loop
         self._first_token_s = first_token_s
         self._timer: asyncio.TimerHandle | None = None
-        self._transport: asyncio.WriteTransport | None = None
+        self._handler: Handler | None = None
         self.connected_at = 0.0
         self.new = False
         self.expired = False
         self.content: aiohttp.StreamReader | None = None
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, handler: Handler) -> None:
         self.settle()
         self.connected_at = self._loop.time()
-        self._transport = connection.transport
+        self._handler = handler
         self._timer = self._loop.call_at(self.connected_at + self._first_token_s, self._expire)
 
     def settle(self) -> None:
@@ -70,22 +73,27 @@ class _Attempt:
             self._timer = None
 
     @property
-    def just_connected(self) -> bool:
-        return self._loop.time() - self.connected_at < _STALE_WITHIN_S
+    def stale(self) -> bool:
+        """Whether it was lost on a connection that the upstream had most likely closed before."""
+        fresh = self.new or self.expired or self._handler is None or self._handler.heard
+        return not fresh and self._loop.time() - self.connected_at < _STALE_WITHIN_S
 
     def _expire(self) -> None:
         content = self.content
         if content is not None and (content.total_bytes or content.is_eof()):
             return  # It came in time; the reader is slow.
         self.expired = True
-        if self._transport is not None:
-            self._transport.abort()
+        transport = self._handler.transport if self._handler is not None else None
+        if transport is not None:
+            transport.abort()
 
 
 _attempt: ContextVar[_Attempt] = ContextVar("_attempt")
 
 
-class _Connector(aiohttp.TCPConnector):
+class _Connector(QuietConnector):
+    """Tells the attempt of its connection."""
+
     # The names of the parameters are aiohttp's.
     async def connect(
         self,
@@ -96,7 +104,8 @@ class _Connector(aiohttp.TCPConnector):
         attempt = _attempt.get()
         attempt.new = False
         connection = await super().connect(req, traces, timeout)
-        attempt.connected(connection)
+        assert isinstance(connection.protocol, Handler)
+        attempt.connected(connection.protocol)
         return connection
 
     async def _create_connection(
@@ -176,9 +185,7 @@ class OpenAIUpstream:
         self._limit = _limit(self._timeouts.total_s, self._timeouts.connect_s)
         self._versioned, self._plain = _bases(settings.url)
         self._session = aiohttp.ClientSession(
-            connector=_Connector(
-                limit=settings.pool_size, ttl_dns_cache=60, keepalive_timeout=settings.pool_idle_s, enable_cleanup_closed=False
-            ),
+            connector=_Connector(limit=settings.pool_size, keepalive_timeout=settings.pool_idle_s),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_NOT_ADDED,
@@ -221,15 +228,12 @@ class OpenAIUpstream:
     async def _send(
         self, method: str, url: URL, headers: CIMultiDict[str], body: Body, limit: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse | Posted:
-        attempt = _attempt.get()
-        try:
-            return await self._ask(method, url, headers, body, limit)
-        except aiohttp.ServerDisconnectedError as error:
-            # `message` is a parsed head where part of one came, a text where nothing did.
-            nothing_came = isinstance(error.message, str)
-            stale = not attempt.new and not attempt.expired and attempt.just_connected and nothing_came
-            if not stale or isinstance(body, AsyncIterator):
-                raise
+        for _ in range(_RESENT):
+            try:
+                return await self._ask(method, url, headers, body, limit)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
+                if not _attempt.get().stale or isinstance(body, AsyncIterator):
+                    raise
         return await self._ask(method, url, headers, body, limit)
 
     async def _ask(
