@@ -1,5 +1,5 @@
 # The only entry points a person or a machine needs. Rule: every target works on a fresh clone with Python 3.11+, make, git and PyPI.
-# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, DATA (train).
+# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, PARTS (chaos), DATA (train).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -17,12 +17,13 @@ TRAIN_PIP := $(TRAIN_VENV)/bin/python -m pip --disable-pip-version-check -qq
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN_PACKAGES := nginx prometheus
 
-.PHONY: help setup demo test lint format types unit test-system system-packages bench bench-packages train lock schema clean
+.PHONY: help setup demo test lint format types unit chaos test-system system-packages bench bench-packages train lock schema clean
 
 help:
 	@echo "make demo [ONCE=1]   set up, run the four examples with and without the guard (no key, no network)"
 	@echo "make test            set up, ruff, mypy --strict, every test"
 	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
+	@echo "make chaos           the fault campaign: everything around the gateway breaks, under load (most of an hour; PARTS=... for some)"
 	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
 	@echo "make train DATA=...  rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
 	@echo "make lock            renew requirements/*.lock;   make clean: remove everything that was made here"
@@ -60,6 +61,9 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos $(PARTS)
 
 test-system: $(STAMP) system-packages
 	$(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)

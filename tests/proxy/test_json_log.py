@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import io
+import json
 import logging
 from typing import Any
 
@@ -85,3 +88,29 @@ def test_a_broken_sink_costs_lines_and_nothing_else() -> None:
     log.record(RECORD)
     log.event("info", "x")
     assert log.lost == 2
+
+
+class FullDisk(io.BytesIO):
+    """Takes a part of what is written while `full`, and drops the rest."""
+
+    full = False
+
+    def write(self, data: Any, /) -> int:
+        if self.full:
+            super().write(data[:30])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_disk_that_was_full_leaves_whole_lines() -> None:
+    disk = FullDisk()
+    log = JsonLog(disk)
+    for number in range(9):
+        disk.full = 3 <= number < 6
+        log.event("info", "x", count=number)
+    assert log.lost == 3
+    whole = []
+    for line in disk.getvalue().splitlines():
+        with contextlib.suppress(ValueError):
+            whole.append(json.loads(line)["count"])
+    assert whole == [0, 1, 2, 6, 7, 8]
