@@ -192,6 +192,9 @@ class Limits(_Model):
     """What one worker allows."""
 
     body_bytes: PositiveInt = Field(default=33_554_432, description="Largest request body that is accepted, in bytes.")
+    body_s: PositiveFloat = Field(
+        default=120.0, description="Seconds a client may take to send a body; of one that is streamed on, between two pieces."
+    )
     connections: int = Field(
         default=0, ge=0, description="Client requests handled at once; more are answered 503. 0 = unlimited."
     )

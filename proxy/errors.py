@@ -8,6 +8,7 @@ GuardError                 500  internal_error
     Unauthorized           401  invalid_api_key
     UnknownModel           404  model_not_found
     NotFound               404  not_found
+    RequestTimeout         408  request_timeout
     RequestTooLarge        413  request_too_large
     RateLimited            429  rate_limit_exceeded     Retry-After
   UpstreamError                 the upstream's doing    (* retryable before commit)
@@ -118,6 +119,12 @@ class NotFound(RequestError):
     """No such endpoint here, or a path that may not be passed on."""
 
     shape = Shape(404, "invalid_request_error", "not_found")
+
+
+class RequestTimeout(RequestError):
+    """The body did not come in time."""
+
+    shape = Shape(408, "invalid_request_error", "request_timeout")
 
 
 class RequestTooLarge(RequestError):
