@@ -230,6 +230,9 @@ class Limits(_Model):
     """What one worker allows."""
 
     body_bytes: PositiveInt = Field(default=33_554_432, description="Largest request body that is accepted, in bytes.")
+    body_s: PositiveFloat = Field(
+        default=120.0, description="Seconds a client may take to send a body; of one that is streamed on, between two pieces."
+    )
     answer_bytes: PositiveInt = Field(
         default=67_108_864,
         description="Largest answer that is held back or judged as a whole, in bytes; a larger one is an error.",
