@@ -18,6 +18,8 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import _EXC_SENTINEL as _NO_CAUSE
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from aiohttp.client_reqrep import ClientRequest, ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
@@ -67,8 +69,10 @@ class Handler(ResponseHandler):
 class QuietConnector(aiohttp.TCPConnector):
     """aiohttp's pool with this rule. Must be made inside a running event loop."""
 
-    def __init__(self, *, limit: int, keepalive_timeout: float) -> None:
-        super().__init__(limit=limit, ttl_dns_cache=60, keepalive_timeout=keepalive_timeout, enable_cleanup_closed=False)
+    def __init__(self, *, limit: int, keepalive_timeout: float, ssl: SSLContext | bool = True) -> None:
+        super().__init__(
+            limit=limit, ttl_dns_cache=60, keepalive_timeout=keepalive_timeout, ssl=ssl, enable_cleanup_closed=False
+        )
         self._factory = functools.partial(Handler, loop=self._loop)  # type: ignore[assignment]
 
     # The names of the parameters are aiohttp's.
