@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | doctor | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | key | doctor | schema`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -97,6 +97,11 @@ def parser() -> argparse.ArgumentParser:
     measure.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     measure.set_defaults(run=_eval)
 
+    key = commands.add_parser("key", help="make a client key", description="Make a client key, and its hash for the file.")
+    key.add_argument("name", nargs="?", default="app", help="its name in the configuration (%(default)s)")
+    key.add_argument("--hash", action="store_true", help="read a key from standard input instead of making one")
+    key.set_defaults(run=_key)
+
     doctor = commands.add_parser("doctor", help="what is wrong, and what to do", description="Look at what the proxy needs.")
     doctor.add_argument("--config", type=Path, help="configuration file; without it, the host and OpenAI's API")
     doctor.add_argument("--json", action="store_true", help="print JSON")
@@ -130,7 +135,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         admin = app.admin_address
         shown = admin if isinstance(admin, str) else f"http://{admin[0]}:{admin[1]}"
         by = f"  {workers} workers" if workers > 1 else ""
-        print(f"chunkguard: http://{app.address[0]}:{app.address[1]}/v1  admin {shown}{by}", file=sys.stderr, flush=True)
+        where = f"{'http' if settings.config.tls is None else 'https'}://{app.address[0]}:{app.address[1]}/v1"
+        print(f"chunkguard: {where}  admin {shown}{by}", file=sys.stderr, flush=True)
 
     if workers == 1:
         uvloop.run(serve(App(settings, file=arguments.config), announce))
@@ -206,6 +212,19 @@ def _eval(arguments: argparse.Namespace) -> int:
         models=arguments.models,
         quiet=arguments.quiet,
     )
+
+
+def _key(arguments: argparse.Namespace) -> int:
+    from proxy.keys import LEAST_CHARACTERS, hash_of, make_key
+
+    key = sys.stdin.readline().strip() if arguments.hash else make_key()
+    if len(key) < LEAST_CHARACTERS:
+        print(f"chunkguard: a key needs {LEAST_CHARACTERS} characters: a shorter one can be guessed", file=sys.stderr)
+        return FAILED
+    if not arguments.hash:
+        print(f"# Give this to the client; it is stored nowhere: {key}")
+    print(f"{arguments.name}: {hash_of(key)}")
+    return OK
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from proxy.attempts import AttemptCalls, new_key
 from proxy.deleter import Deleter, Deletion, dropped
 from proxy.driver import Driver
 from proxy.errors import InvalidRequest
+from proxy.limiting.limiter import Grant
 from proxy.moderation import Settling
 from proxy.observer import Judged, Observation, Observer
 from proxy.outflow import Outflow
@@ -62,8 +63,17 @@ class Guard:
     deleter: Deleter | None = None
     witness: Witness | None = None
 
-    async def handle(self, snapshot: Snapshot, route: Route, request: Request, sent: Guarded, reply: ClientReply) -> None:
-        """Serve one request of a route that has policies. Raises GuardError only while nothing was sent."""
+    async def handle(
+        self,
+        snapshot: Snapshot,
+        route: Route,
+        request: Request,
+        sent: Guarded,
+        reply: ClientReply,
+        grant: Grant | None = None,
+    ) -> None:
+        """Serve one request of a route that has policies. Raises GuardError only while nothing was sent. `grant`: is charged
+        what the record says was used."""
         assert route.compiled is not None
         assert route.runner is not None
         began = perf_counter()
@@ -110,6 +120,7 @@ class Guard:
             outflow=outflow,
             retry_share=self.retry_share,
             keepalive_s=limits.keepalive_s,
+            answer_bytes=limits.answer_bytes,
             settling=Settling(route.moderator, plan, conversation) if route.moderator is not None else None,
         )
         if self.witness is not None:
@@ -119,7 +130,7 @@ class Guard:
         finally:
             if driver.outcome is not None:
                 driver.timings.detector += detector
-                context = _Context(snapshot, route, sent.endpoint, plan, prompt, presenter, driver, began, holdout)
+                context = _Context(snapshot, route, sent.endpoint, plan, prompt, presenter, driver, began, holdout, grant)
                 self._record(context, request, outflow)
                 if request.kept and self.deleter is not None:
                     for attempt in dropped(driver.outcome):
@@ -159,18 +170,30 @@ class Guard:
                 context.driver.timings.scanned += judged.scanned
                 context.driver.timings.scans += copy is not None
                 ended = judged.settle(outcome) if copy is not None else outcome
-                self._tell(context, context.record(ended, outflow.status, judged.triggers), judged.replies)
+                self._end(context, context.record(ended, outflow.status, judged.triggers), judged.replies)
 
             assert context.route.runner is not None
             seen = Observation(request.conversation, context.plan, context.prompt, inflow, copy, done)
             if self.observer.offer(context.route.runner, seen):
                 return
-        self._tell(context, context.record(outcome, outflow.status, context.presenter.triggers), ())
+        self._end(context, context.record(outcome, outflow.status, context.presenter.triggers), ())
 
-    def _tell(self, context: _Context, record: DecisionRecord, replies: tuple[Reply, ...]) -> None:
+    def _end(self, context: _Context, record: DecisionRecord, replies: tuple[Reply, ...]) -> None:
         self.sink(record)
+        if context.grant is not None:
+            charge(context.grant, record)
         if self.witness is not None:
             self.witness(context.seen(record, replies))
+
+
+def charge(grant: Grant, record: DecisionRecord) -> None:
+    """Charge all attempts. Where none told of its prompt, that is what was reserved for it, unless nothing was answered."""
+    tokens = record.prompt_tokens + record.completion_tokens
+    if record.status >= 400:
+        tokens = sum(a.prompt_tokens + a.completion_tokens for a in record.attempts if not a.estimated)
+    elif record.tokens_estimated and not record.prompt_tokens:
+        tokens += grant.reserved
+    grant.charge(tokens)
 
 
 @frozen
@@ -186,6 +209,7 @@ class _Context:
     driver: Driver
     began: float
     holdout: bool
+    grant: Grant | None = None
     at: float = field(default_factory=time)
     ended: float = field(default_factory=perf_counter)
 

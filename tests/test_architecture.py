@@ -50,7 +50,7 @@ POLICY_LOADERS = frozenset({"policies/loader.py", "policies/library/__init__.py"
 COME_ALONG = {"multidict": "aiohttp", "yarl": "aiohttp", "pydantic_core": "pydantic"}
 
 #: Modules of an extra -> its name: they are imported inside a function, or in a file that is.
-EXTRAS = {"opentelemetry": "otel"}
+EXTRAS = {"opentelemetry": "otel", "redis": "redis"}
 
 #: Modules that run what they read: no model, lexicon or policy may ever come from them.
 CODE_LOADERS = frozenset({"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"})
@@ -95,6 +95,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "detectors/lexicons/__init__.py": "tests/detectors/test_lexical.py",
     "detectors/training": "tests/detectors/test_training.py",
     "organism/training": "tests/organism/test_training.py",
+    "proxy/config_keys.py": "tests/proxy/test_keys.py",
+    "proxy/config_upstream.py": "tests/proxy/upstream/test_retrying.py",
     "proxy/config_base.py": "tests/proxy/test_config_model.py",
     "proxy/config_telemetry.py": "tests/proxy/test_decision_log.py",
     "proxy/doctor_host.py": "tests/proxy/test_doctor.py",
@@ -380,7 +382,7 @@ def test_serving_imports_neither_training_nor_evaluation_nor_litellm() -> None:
     """What the static tests cannot see: a third party that drags them in."""
     code = (
         "import sys, proxy.cli, proxy.server, detectors.suite\n"
-        "heavy = {'litellm', 'sklearn', 'onnx', 'scipy', 'torch', 'pytest', 'openai', 'matplotlib', 'evaluation'}\n"
+        "heavy = {'litellm', 'sklearn', 'onnx', 'scipy', 'torch', 'pytest', 'openai', 'matplotlib', 'evaluation', 'redis'}\n"
         "print(sorted({name.split('.')[0] for name in sys.modules} & heavy), [n for n in sys.modules if 'training' in n])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
