@@ -132,9 +132,9 @@ schema: $(STAMP)
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
-# runtime: what serves; dev: runtime, training, evaluation and the tests; build: what makes the wheel. The smaller ones bind the larger one.
+# runtime: what serves, Redis included; dev: runtime, training, evaluation and the tests; build: what makes the wheel. The smaller ones bind the larger one.
 lock: $(STAMP)
-	$(COMPILE) pyproject.toml -o requirements/runtime.lock
+	$(COMPILE) --extra redis pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --group build -o requirements/build.lock
 	$(COMPILE) --extra training --extra eval --extra redis --extra otel --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
 	$(COMPILE) --group deploy -c requirements/dev.lock -o requirements/deploy.lock

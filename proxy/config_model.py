@@ -16,7 +16,7 @@ from proxy.config_base import Key, Name
 from proxy.config_base import Model as _Model
 from proxy.config_keys import KeyEntry, LimitStore
 from proxy.config_telemetry import DecisionSettings, TracingSettings
-from proxy.config_upstream import Breaker, Retries
+from proxy.config_upstream import HEDGE_AFTER, Breaker, Retries
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: A policy of a route: the name of a shipped one, or a mapping that `policies.loader` understands.
@@ -97,7 +97,7 @@ class Timeouts(_Model):
         default=120.0, description="Seconds from a connection in hand to the first byte of the reply's body."
     )
     between_tokens_s: PositiveFloat | None = Field(
-        default=120.0,
+        default=300.0,
         description="Seconds that a reply may be silent after its first byte, up to a quarter more; null = `total_s`.",
     )
     total_s: PositiveFloat = Field(default=600.0, description="Seconds for a whole exchange with the upstream.")
@@ -135,6 +135,7 @@ class OpenAISettings(_Model):
     breaker: Breaker | None = Field(
         default=None, description="When an upstream that keeps failing is left alone; not set = never."
     )
+    hedge_after_s: PositiveFloat | None = Field(default=None, description=HEDGE_AFTER)
 
 
 class ReplaySettings(_Model):
@@ -162,6 +163,7 @@ class LiteLLMSettings(_Model):
     breaker: Breaker | None = Field(
         default=None, description="When an upstream that keeps failing is left alone; not set = never."
     )
+    hedge_after_s: PositiveFloat | None = Field(default=None, description=HEDGE_AFTER)
     options: dict[str, Any] = Field(
         default_factory=dict, description="Further arguments of litellm's `acompletion`, for example `api_version`."
     )

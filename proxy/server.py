@@ -145,7 +145,6 @@ class Gateway:
         location = snapshot.router.locate(request.method, path)
         if location.endpoint == "refused":
             raise NotFound("no such endpoint")
-        headers = list(request.headers.items())
         client = self._client(snapshot, request)
         length = request.content_length or 0
         if length > snapshot.settings.config.limits.body_bytes:
@@ -153,18 +152,34 @@ class Gateway:
         if location.endpoint in READ or length <= WHOLE_BYTES:
             self.room.check(length)
             reply.hold(length)
-        grant = None
-        if client is not None and client.limits is not None:
-            grant = await self._limiter.admit(client, length)
-            reply.limits = grant.headers
+        target = location.path + mark + query
+        if client is None or client.limits is None:
+            await self._answer(snapshot, request, reply, location, target, client, None)
+            return
+        grant = await self._limiter.admit(client, length)
+        reply.limits = grant.headers
+        try:
+            await self._answer(snapshot, request, reply, location, target, client, grant)
+        finally:
+            if not reply.served:
+                grant.charge(0)  # no upstream was asked
+
+    async def _answer(
+        self,
+        snapshot: Snapshot,
+        request: web.BaseRequest,
+        reply: ClientReply,
+        location: Location,
+        target: str,
+        client: Client | None,
+        grant: Grant | None,
+    ) -> None:
+        headers = list(request.headers.items())
         if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if location.endpoint == "guard_check":
             await self._check(request, reply)
-            if grant is not None:
-                grant.charge(0)
             return
-        target = location.path + mark + query
         if not location.guarded:
             route = self._route(snapshot, location, "", request, client)
             await self._pass(snapshot, route, request, reply, location, target, headers, grant)
@@ -255,6 +270,8 @@ class Gateway:
             raise
         finally:
             self._on_pass(route.name, location.endpoint, status, perf_counter() - began)
+            if grant is not None:
+                grant.charge(0)  # where no answer came that could be charged
 
     async def _check(self, request: web.BaseRequest, reply: ClientReply) -> None:
         try:
