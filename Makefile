@@ -1,5 +1,5 @@
 # The only entry points a person or a machine needs. Rule: every target works on a fresh clone with Python 3.11+, make, git and PyPI.
-# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, DATA (train).
+# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, PARTS (chaos), DATA (train).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -18,7 +18,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN_PACKAGES := nginx prometheus redis-server systemd
 SBOM := dist/sbom.cdx.json
 
-.PHONY: help setup demo test lint format types unit test-system test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train lock schema clean
+.PHONY: help setup demo test lint format types unit chaos test-system test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train lock schema clean
 
 help:
 	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
@@ -26,6 +26,7 @@ help:
 	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
 	@echo "make test-image      the container image: built without a network, run without root (buildah from Debian)"
 	@echo "make dist sbom       what a release is made of;  make wheels: what an image is built from offline"
+	@echo "make chaos           the fault campaign: everything around the gateway breaks, under load (most of an hour; PARTS=... for some)"
 	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
 	@echo "make train DATA=...  rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
 	@echo "make lock            renew requirements/*.lock;   make clean: remove everything that was made here"
@@ -63,6 +64,9 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos $(PARTS)
 
 test-system: $(STAMP) system-packages deploy-tools
 	$(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)

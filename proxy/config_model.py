@@ -232,6 +232,9 @@ class Limits(_Model):
     """What one worker allows."""
 
     body_bytes: PositiveInt = Field(default=33_554_432, description="Largest request body that is accepted, in bytes.")
+    body_s: PositiveFloat = Field(
+        default=120.0, description="Seconds a client may take to send a body; of one that is streamed on, between two pieces."
+    )
     answer_bytes: PositiveInt = Field(
         default=67_108_864,
         description="Largest answer that is held back or judged as a whole, in bytes; a larger one is an error.",
@@ -306,12 +309,7 @@ class Config(_Model):
     detectors: Detectors = Field(default_factory=Detectors, description="What judges prompts and answers.")
     pass_through: PassThrough = Field(default_factory=PassThrough, description="What may pass unguarded.")
     log_level: LogLevel = Field(default="info", description="Least severity that is logged.")
-    log_sample: float = Field(
-        default=1.0,
-        ge=0,
-        le=1,
-        description="Share of usual decisions that are logged. Those flagged, unchecked or failed always are.",
-    )
+    log_sample: float = Field(default=1.0, ge=0, le=1, description="Share of usual decisions logged; others always are.")
     decisions: DecisionSettings = Field(default_factory=DecisionSettings, description="A file of all decisions.")
     tracing: TracingSettings | None = Field(default=None, description="OpenTelemetry spans. Without it there are none.")
 

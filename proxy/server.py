@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy import errors
 from proxy.admission import Room
+from proxy.arrival import ArrivingRequest
 from proxy.errors import Forbidden, GuardError, InvalidRequest, NotFound, RequestTooLarge, Unauthorized, UnknownModel
 from proxy.guard import Guard, Guarded, decoded
 from proxy.keys import Client, offered_key
@@ -33,6 +34,8 @@ from proxy.wire.codecs import CODECS, speaking
 log = logging.getLogger("chunkguard")
 #: Requests that may wait in the kernel for the worker to accept them.
 BACKLOG: Final = 1024
+#: Seconds that a connection may take for the head of a request, and be kept without one.
+IDLE_S: Final = 75.0
 #: Verdicts that `/v1/guard/check` works on at once: it is CPU, so more would only wait for each other.
 CHECKS: Final = 2
 #: Endpoints whose request bodies are read as a whole; others are streamed through where they are long.
@@ -87,8 +90,10 @@ class Gateway:
 
         def make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
             loop = asyncio.get_running_loop()
-            size = self.snapshot.settings.config.limits.body_bytes
-            return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=size)
+            limits = self.snapshot.settings.config.limits
+            return ArrivingRequest(
+                message, payload, protocol, writer, task, loop, client_max_size=limits.body_bytes, patience_s=limits.body_s
+            )
 
         return web.Server(
             self.handle,
@@ -96,7 +101,7 @@ class Gateway:
             handler_cancellation=True,
             auto_decompress=False,
             access_log=None,
-            keepalive_timeout=75.0,
+            keepalive_timeout=IDLE_S,
             max_field_size=65_536,
             max_line_size=65_536,
         )

@@ -70,8 +70,8 @@ SAFE_LOADERS = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "SafeLoader"})
 TASK_SPAWNERS: dict[str, str] = {
     "evaluation/experiment/trials.py": "several requests of an experiment under way at once",
     "proxy/driver.py": "the one place where an exchange's work is spawned and cancelled",
-    "proxy/upstream/hedging.py": "two calls race, and the loser is cancelled",
     "proxy/doctor_network.py": "asks every upstream side by side",
+    "proxy/upstream/hedging.py": "two calls race, and the loser is cancelled",
     "proxy/app.py": "tasks of the worker itself: the observer, the file watch, reloads by signal",
     "proxy/workers.py": "one task a worker that waits for its death, and one that looks at what they count",
 }
