@@ -15,7 +15,7 @@ STAMP := $(VENV)/.chunkguard-setup
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 TRAIN_PIP := $(TRAIN_VENV)/bin/python -m pip --disable-pip-version-check -qq
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-DEBIAN_PACKAGES := nginx prometheus
+DEBIAN_PACKAGES := nginx prometheus redis-server
 
 .PHONY: help setup demo test lint format types unit test-system system-packages bench bench-packages train lock schema clean
 
@@ -104,7 +104,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes
 lock: $(STAMP)
 	$(COMPILE) pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --group build -o requirements/build.lock
-	$(COMPILE) --extra training --extra eval --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --extra training --extra eval --extra redis --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
 
 clean:
 	rm -rf $(VENV) $(TRAIN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache

@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | experiment | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | experiment | key | schema`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--listen", default="127.0.0.1:8800", help="with --upstream: host:port for clients (%(default)s)")
     serve.add_argument("--admin", default="127.0.0.1:8801", help="with --upstream: host:port for metrics (%(default)s)")
     serve.add_argument("--port", type=int, help="with --upstream: shorthand for --listen 127.0.0.1:PORT")
+    serve.add_argument("--workers", type=_count, default=0, help="processes (default: as configured, or 1)")
     serve.set_defaults(run=_serve)
 
     demo = commands.add_parser("demo", help="see it work, with no key and no network", description="Run the built-in demo.")
@@ -110,6 +111,11 @@ def parser() -> argparse.ArgumentParser:
     trial.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     trial.set_defaults(run=_experiment)
 
+    key = commands.add_parser("key", help="make a client key", description="Make a client key, and its hash for the file.")
+    key.add_argument("name", nargs="?", default="app", help="its name in the configuration (%(default)s)")
+    key.add_argument("--hash", action="store_true", help="read a key from standard input instead of making one")
+    key.set_defaults(run=_key)
+
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(run=_schema)
     return root
@@ -121,22 +127,34 @@ def parser() -> argparse.ArgumentParser:
 def _serve(arguments: argparse.Namespace) -> int:
     import uvloop
 
-    from proxy import config
     from proxy.app import App, serve
+    from proxy.worker import Source
+    from proxy.workers import Supervisor, WorkerLost, supervise
 
     if arguments.config is not None:
-        settings = config.load(arguments.config)
+        source = Source(file=str(arguments.config))
     else:
         listen = f"127.0.0.1:{arguments.port}" if arguments.port is not None else arguments.listen
         admin = "127.0.0.1:0" if arguments.port is not None else arguments.admin
-        settings = config.from_upstream_url(arguments.upstream, listen=listen, admin=admin)
+        source = Source(upstream=arguments.upstream, listen=listen, admin=admin)
+    settings = source.load()
+    workers = arguments.workers or settings.config.workers
 
-    def announce(app: App) -> None:
+    def announce(app: App | Supervisor) -> None:
         admin = app.admin_address
         shown = admin if isinstance(admin, str) else f"http://{admin[0]}:{admin[1]}"
-        print(f"chunkguard: http://{app.address[0]}:{app.address[1]}/v1  admin {shown}", file=sys.stderr, flush=True)
+        by = f"  {workers} workers" if workers > 1 else ""
+        where = f"{'http' if settings.config.tls is None else 'https'}://{app.address[0]}:{app.address[1]}/v1"
+        print(f"chunkguard: {where}  admin {shown}{by}", file=sys.stderr, flush=True)
 
-    uvloop.run(serve(App(settings, file=arguments.config), announce))
+    if workers == 1:
+        uvloop.run(serve(App(settings, file=arguments.config), announce))
+        return OK
+    try:
+        uvloop.run(supervise(Supervisor(settings, source, workers), announce))
+    except WorkerLost as error:
+        print(f"chunkguard: {error}", file=sys.stderr)
+        return FAILED
     return OK
 
 
@@ -203,6 +221,19 @@ def _eval(arguments: argparse.Namespace) -> int:
         models=arguments.models,
         quiet=arguments.quiet,
     )
+
+
+def _key(arguments: argparse.Namespace) -> int:
+    from proxy.keys import LEAST_CHARACTERS, hash_of, make_key
+
+    key = sys.stdin.readline().strip() if arguments.hash else make_key()
+    if len(key) < LEAST_CHARACTERS:
+        print(f"chunkguard: a key needs {LEAST_CHARACTERS} characters: a shorter one can be guessed", file=sys.stderr)
+        return FAILED
+    if not arguments.hash:
+        print(f"# Give this to the client; it is stored nowhere: {key}")
+    print(f"{arguments.name}: {hash_of(key)}")
+    return OK
 
 
 def _count(text: str) -> int:
