@@ -68,7 +68,6 @@ SAFE_LOADERS = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "SafeLoader"})
 
 #: Files that may start a task, beside proxy/driver.py, each with its reason.
 TASK_SPAWNERS: dict[str, str] = {
-    "evaluation/experiment/trials.py": "several requests of an experiment under way at once",
     "proxy/driver.py": "the one place where an exchange's work is spawned and cancelled",
     "proxy/doctor_network.py": "asks every upstream side by side",
     "proxy/upstream/hedging.py": "two calls race, and the loser is cancelled",
@@ -98,6 +97,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "detectors/lexicons/__init__.py": "tests/detectors/test_lexical.py",
     "detectors/training": "tests/detectors/test_training.py",
     "organism/training": "tests/organism/test_training.py",
+    "proxy/config_embedded.py": "tests/proxy/upstream/test_embedded.py",
     "proxy/config_keys.py": "tests/proxy/test_keys.py",
     "proxy/config_upstream.py": "tests/proxy/upstream/test_retrying.py",
     "proxy/config_base.py": "tests/proxy/test_config_model.py",
