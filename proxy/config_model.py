@@ -149,7 +149,33 @@ class LiteLLMSettings(_Model):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the upstream may take.")
 
 
-UpstreamSettings = Annotated[OpenAISettings | ReplaySettings | LiteLLMSettings, Field(discriminator="kind")]
+class FallbackSettings(_Model):
+    """Other upstreams in order: the next one answers where one before it cannot."""
+
+    kind: Literal["fallback"] = Field(description="Other upstreams in order: the next one answers where one before it cannot.")
+    upstreams: list[Name] = Field(
+        min_length=2, description="Names of upstreams, the first choice first. All but the first need keys of their own."
+    )
+    statuses: list[Annotated[int, Field(ge=400, le=599)]] = Field(
+        default=[429, 500, 502, 503, 504, 529],
+        description="Statuses that move a request on, beside an upstream that cannot be reached, is late or breaks off.",
+    )
+
+
+class WeightedSettings(_Model):
+    """Other upstreams that share the requests."""
+
+    kind: Literal["weighted"] = Field(description="Other upstreams that share the requests.")
+    upstreams: dict[Name, PositiveInt] = Field(
+        min_length=2, description="Names of upstreams with their weights. All but the first need keys of their own."
+    )
+
+
+#: Upstreams that are made of others.
+Group = FallbackSettings | WeightedSettings
+UpstreamSettings = Annotated[
+    OpenAISettings | ReplaySettings | LiteLLMSettings | FallbackSettings | WeightedSettings, Field(discriminator="kind")
+]
 
 
 class Match(_Model):

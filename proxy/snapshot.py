@@ -30,9 +30,7 @@ from proxy.errors import ConfigError, Problem
 from proxy.moderation import Moderator
 from proxy.routing import Keys, PassRules, Router, make_router
 from proxy.upstream.base import Upstream
-from proxy.upstream.litellm import LiteLLMUpstream
-from proxy.upstream.openai import OpenAIUpstream
-from proxy.upstream.replay import ReplayUpstream
+from proxy.upstream.build import build
 from proxy.wire.codecs import CODECS
 
 
@@ -89,12 +87,11 @@ async def prepare(settings: Settings) -> Snapshot:
     limits = settings.config.limits
     try:
         checker = await asyncio.to_thread(_checker, settings.models)
-        for name, own in settings.config.upstreams.items():
-            upstreams[name] = _upstream(name, own, settings)
+        build(settings.config.upstreams, settings.path, upstreams)
         for route in settings.config.routes:
             policies = settings.policies[route.name]
             upstream = upstreams[route.upstream]
-            keyed = injects_key(settings.config.upstreams[route.upstream])
+            keyed = injects_key(settings.config, route.upstream)
             if not policies:
                 routes[route.name] = Route(route, (), upstream, keyed)
                 continue
@@ -211,13 +208,3 @@ def _warm_policies() -> None:
 
 def _named(settings: Settings) -> list[tuple[str, UpstreamSettings]]:
     return sorted(settings.config.upstreams.items())
-
-
-def _upstream(name: str, own: UpstreamSettings, settings: Settings) -> Upstream:
-    match own.kind:
-        case "openai":
-            return OpenAIUpstream(name, own)
-        case "replay":
-            return ReplayUpstream(name, settings.path(own.file), own.timeouts)
-        case "litellm":
-            return LiteLLMUpstream(name, own)

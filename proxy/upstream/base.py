@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import orjson
@@ -104,6 +105,11 @@ class Upstream(Protocol):
     async def close(self) -> None:
         """Give all connections back. No request may be under way."""
         ...
+
+
+def for_member(request: UpstreamRequest, place: int) -> UpstreamRequest:
+    """A request as the member at this place of a group may see it: the client's credentials are the first one's alone."""
+    return request if place == 0 or not request.credentials else replace(request, credentials=False)
 
 
 def without(headers: Sequence[tuple[str, str]], names: Container[str]) -> Headers:
