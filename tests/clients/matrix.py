@@ -129,7 +129,7 @@ async def _announced(process: asyncio.subprocess.Process) -> str:
     """The URL that the proxy says it serves, once it answers."""
     assert process.stdout is not None
     said = ""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PROGRAM_S):
         while line := await process.stdout.readline():
             said += line.decode()
             if found := re.search(r"http://127\.0\.0\.1:\d+", said):
