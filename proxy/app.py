@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy import config
+from proxy import config, process
 from proxy.admin import Admin
 from proxy.admission import RetryShare
 from proxy.config import Settings
@@ -26,9 +27,11 @@ from proxy.deleter import Deleter
 from proxy.errors import ConfigError, Problem
 from proxy.guard import Guard
 from proxy.json_log import JsonLog, LibraryLog, Sink
+from proxy.metric_totals import to_json
 from proxy.metrics import Metrics
 from proxy.observer import Observer
 from proxy.records import DecisionRecord, Seconds
+from proxy.seat import Seat
 from proxy.server import BACKLOG, Gateway
 from proxy.snapshot import Snapshot, coverage_rows, prepare
 
@@ -39,6 +42,8 @@ WATCH_S: Final = 2.0
 DRAIN_S: Final = 30.0
 #: CPython hands the GIL over at most this often; its default of 5 ms would let one long scan stall the event loop as long.
 SWITCH_INTERVAL_S: Final = 0.0005
+#: Settings that only a restart changes.
+FIXED: Final = ("listen", "admin", "admin_key", "workers", "log_level")
 #: Objects that survive between looks for cycles, and how many looks before older ones are looked at as well.
 GC_THRESHOLD: Final = (5_000, 10, 20)
 
@@ -53,8 +58,11 @@ class App:
         file: Path | None = None,
         on_record: Callable[[DecisionRecord], None] | None = None,
         log_to: Sink | None = None,
+        seat: Seat | None = None,
     ) -> None:
         self.settings = settings
+        self._seat = seat
+        self._stopping = False
         self._file = file
         self._on_record = on_record
         self._log = JsonLog(sys.stdout.buffer if log_to is None else log_to, settings.config.log_level)
@@ -85,39 +93,50 @@ class App:
         if self._file is not None:
             self._tasks.append(asyncio.create_task(self._watch(self._file)))
         try:
-            self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen)
+            listener = self._seat.listener if self._seat is not None else None
+            self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen, listener)
             await self._listen_admin()
         except BaseException:
             await self.stop()
             raise
 
-    async def _listen(self, server: web.Server, address: str) -> tuple[str, int]:
+    async def _listen(self, server: web.Server, address: str, listener: socket.socket | None = None) -> tuple[str, int]:
         runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
         await runner.setup()
         self._runners.append(runner)
         host, _, port = address.rpartition(":")
-        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG)
-        await site.start()
+        if listener is not None:
+            await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        else:
+            await web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG).start()
         bound = runner.addresses[0]
         return str(bound[0]), int(bound[1])
 
     async def _listen_admin(self) -> None:
-        own = self.settings.config
-        key = own.admin_key.get_secret_value() if own.admin_key is not None else None
-        admin = Admin(key=key, ready=self.ready, reload=self.reload, metrics=self._exposition)
+        own, seat = self.settings.config, self._seat
+        key = own.admin_key.get_secret_value() if own.admin_key is not None and seat is None else None
+        admin = Admin(
+            key=key,
+            ready=self.ready,
+            reload=self.reload,
+            metrics=self._exposition,
+            totals=self._totals if seat is not None else None,
+        )
         server = web.Server(admin.handle, access_log=None)
-        if not own.admin.startswith("unix:"):
-            self.admin_address = await self._listen(server, own.admin)
+        address = f"unix:{seat.admin}" if seat is not None else own.admin
+        if not address.startswith("unix:"):
+            self.admin_address = await self._listen(server, address)
             return
         runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
         await runner.setup()
         self._runners.append(runner)
-        path = own.admin.removeprefix("unix:")
+        path = address.removeprefix("unix:")
         await web.UnixSite(runner, path).start()
         self.admin_address = path
 
     async def stop(self) -> None:
         """Stop accepting, let requests end, then close everything."""
+        self._stopping = True
         for runner in self._runners:
             await runner.cleanup()
         with contextlib.suppress(TimeoutError):
@@ -130,11 +149,11 @@ class App:
 
     # ---- what the admin listener asks
 
-    def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether requests are served as configured, and what of that is enforceable."""
+    async def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether requests are served as configured, and what of that is enforceable. Not while stopping."""
         snapshot = self.gateway.snapshot
-        return True, {
-            "ready": True,
+        return not self._stopping, {
+            "ready": not self._stopping,
             "policy_revision": snapshot.revision,
             "detectors": "warm",
             "routes": sorted(snapshot.routes),
@@ -174,7 +193,9 @@ class App:
 
     def _check_fixed(self, settings: Settings) -> None:
         own, new = self.settings.config, settings.config
-        changed = [key for key in ("listen", "admin", "admin_key", "log_level") if getattr(new, key) != getattr(own, key)]
+        changed = [
+            key for key in ("listen", "admin", "admin_key", "workers", "log_level") if getattr(new, key) != getattr(own, key)
+        ]
         if new.limits.observer_queue != own.limits.observer_queue:
             changed.append("limits.observer_queue")
         problems = [Problem(settings.source, key, "cannot change while running; restart to change it") for key in changed]
@@ -208,8 +229,18 @@ class App:
             triggers=[trigger.name for policy in policies for trigger in policy.triggers],
         )
 
-    def _exposition(self, accept: str) -> tuple[str, bytes]:
-        return "text/plain; version=0.0.4; charset=utf-8", self.metrics.exposition()
+    async def _exposition(self) -> bytes:
+        await self._measure()
+        return self.metrics.exposition()
+
+    async def _totals(self) -> bytes:
+        await self._measure()
+        return to_json(self.metrics.totals())
+
+    async def _measure(self) -> None:
+        worker = self._seat.worker if self._seat is not None else 0
+        found = await asyncio.to_thread(process.measured, worker, active=self.gateway.active, waiting=self.observer.waiting)
+        self.metrics.measured = found if self._seat is not None else {**found, ("chunkguard_workers",): 1}
 
     def _untouched(self, route: str, endpoint: str, status: int, seconds: float) -> None:
         self.metrics.observe(

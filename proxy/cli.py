@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--listen", default="127.0.0.1:8800", help="with --upstream: host:port for clients (%(default)s)")
     serve.add_argument("--admin", default="127.0.0.1:8801", help="with --upstream: host:port for metrics (%(default)s)")
     serve.add_argument("--port", type=int, help="with --upstream: shorthand for --listen 127.0.0.1:PORT")
+    serve.add_argument("--workers", type=_count, default=0, help="processes (default: as configured, or 1)")
     serve.set_defaults(run=_serve)
 
     demo = commands.add_parser("demo", help="see it work, with no key and no network", description="Run the built-in demo.")
@@ -107,22 +108,33 @@ def parser() -> argparse.ArgumentParser:
 def _serve(arguments: argparse.Namespace) -> int:
     import uvloop
 
-    from proxy import config
     from proxy.app import App, serve
+    from proxy.worker import Source
+    from proxy.workers import Supervisor, WorkerLost, supervise
 
     if arguments.config is not None:
-        settings = config.load(arguments.config)
+        source = Source(file=str(arguments.config))
     else:
         listen = f"127.0.0.1:{arguments.port}" if arguments.port is not None else arguments.listen
         admin = "127.0.0.1:0" if arguments.port is not None else arguments.admin
-        settings = config.from_upstream_url(arguments.upstream, listen=listen, admin=admin)
+        source = Source(upstream=arguments.upstream, listen=listen, admin=admin)
+    settings = source.load()
+    workers = arguments.workers or settings.config.workers
 
-    def announce(app: App) -> None:
+    def announce(app: App | Supervisor) -> None:
         admin = app.admin_address
         shown = admin if isinstance(admin, str) else f"http://{admin[0]}:{admin[1]}"
-        print(f"chunkguard: http://{app.address[0]}:{app.address[1]}/v1  admin {shown}", file=sys.stderr, flush=True)
+        by = f"  {workers} workers" if workers > 1 else ""
+        print(f"chunkguard: http://{app.address[0]}:{app.address[1]}/v1  admin {shown}{by}", file=sys.stderr, flush=True)
 
-    uvloop.run(serve(App(settings, file=arguments.config), announce))
+    if workers == 1:
+        uvloop.run(serve(App(settings, file=arguments.config), announce))
+        return OK
+    try:
+        uvloop.run(supervise(Supervisor(settings, source, workers), announce))
+    except WorkerLost as error:
+        print(f"chunkguard: {error}", file=sys.stderr)
+        return FAILED
     return OK
 
 

@@ -77,7 +77,16 @@ METRICS: tuple[Metric, ...] = (
     Metric("chunkguard_added_seconds", "histogram", ("route",), "Added to the first attempt's time.", _ADDED_SECONDS),
     Metric("chunkguard_detector_seconds", "histogram", ("route",), "Spent in detectors.", _FINE_SECONDS),
     Metric("chunkguard_policy_revision_info", "gauge", ("revision",), "The revision in force; always 1."),
+    Metric("chunkguard_log_lost_total", "counter", ("log",), "Lines that a log could not take, a full disk for example."),
+    Metric("chunkguard_requests_active", "gauge", ("worker",), "Client requests under way."),
+    Metric("chunkguard_observer_waiting", "gauge", ("worker",), "Exchanges that wait to be scored afterwards."),
+    Metric("chunkguard_resident_bytes", "gauge", ("worker",), "Memory that a worker holds."),
+    Metric("chunkguard_open_files", "gauge", ("worker",), "Files and sockets that a worker has open."),
+    Metric("chunkguard_cpu_seconds_total", "counter", (), "CPU time of all workers."),
+    Metric("chunkguard_workers", "gauge", (), "Workers that run."),
+    Metric("chunkguard_worker_restarts_total", "counter", (), "Workers that died and were started again."),
 )
+KINDS = {metric.name: metric.kind for metric in METRICS}
 _FIXED: dict[str, frozenset[str]] = {
     "endpoint": frozenset(ENDPOINTS),
     "streamed": frozenset(("true", "false")),
@@ -91,6 +100,7 @@ _FIXED: dict[str, frozenset[str]] = {
     "change": frozenset(CHANGES) | {f"{one}+{two}" for one in CHANGES[1:] for two in CHANGES[1:] if one != two},
     "hold": frozenset(kind.name.lower() for kind in HoldKind),
     "result": frozenset((*ANSWERS, *RESULTS)),
+    "log": frozenset(("events", "decisions")),
     "kind": frozenset((*FAILURES, "prompt", "completion")),
 }
 

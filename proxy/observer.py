@@ -91,6 +91,11 @@ class Observer:
         self._queue: asyncio.Queue[tuple[Runner, Observation]] = asyncio.Queue(size)
         self._on_shed = on_shed
 
+    @property
+    def waiting(self) -> int:
+        """Exchanges in the queue."""
+        return self._queue.qsize()
+
     def offer(self, runner: Runner, observation: Observation) -> bool:
         """Queue an answer; False when the queue is full, and then `done` is never called."""
         if self._queue.full():

@@ -45,6 +45,11 @@ class Gateway:
         self._drained: dict[int, asyncio.Event] = {}
         self._checks = asyncio.Semaphore(CHECKS)
 
+    @property
+    def active(self) -> int:
+        """Requests under way."""
+        return self._active
+
     def swap(self, snapshot: Snapshot) -> Snapshot:
         """Serve `snapshot` from now on; returns the one before."""
         before, self.snapshot = self.snapshot, snapshot

@@ -67,6 +67,7 @@ SAFE_LOADERS = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "SafeLoader"})
 TASK_SPAWNERS: dict[str, str] = {
     "proxy/driver.py": "the one place where an exchange's work is spawned and cancelled",
     "proxy/app.py": "tasks of the worker itself: the observer, the file watch, reloads by signal",
+    "proxy/workers.py": "one task a worker that waits for its death, and one that looks at what they count",
 }
 SPAWNING = frozenset({"create_task", "ensure_future", "gather", "TaskGroup"})
 
