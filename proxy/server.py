@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy import errors
+from proxy import upgrade as upgrading
 from proxy.errors import GuardError, InvalidRequest, NotFound, RequestTooLarge, Unauthorized, UnknownModel
 from proxy.guard import Guard, Guarded, decoded
 from proxy.passthrough import pass_through
@@ -192,10 +193,17 @@ class Gateway:
     ) -> None:
         if route.injects_key and not location.guarded and not snapshot.pass_rules.allow(request.method, location.path):
             raise NotFound("this endpoint may not be used with the configured key")
+        upgrade = request.method == "GET" and upgrading.wanted(request)
+        if upgrade:
+            upgrading.refuse_guarded(snapshot.router, route, location.path)
         reply.served = True
         began = perf_counter()
         status = 0
         try:
+            if upgrade:
+                reply.response = upgrading.Ended()
+                status = await upgrading.pass_upgrade(request, route, target, headers, credentials=not snapshot.keys)
+                return
             status = await pass_through(
                 request,
                 reply,

@@ -66,6 +66,7 @@ SAFE_LOADERS = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "SafeLoader"})
 #: Files that may start a task, beside proxy/driver.py, each with its reason.
 TASK_SPAWNERS: dict[str, str] = {
     "proxy/driver.py": "the one place where an exchange's work is spawned and cancelled",
+    "proxy/upgrade.py": "the two directions of a connection that is no longer HTTP",
     "proxy/app.py": "tasks of the worker itself: the observer, the file watch, reloads by signal",
     "proxy/workers.py": "one task a worker that waits for its death, and one that looks at what they count",
 }

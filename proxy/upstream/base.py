@@ -8,9 +8,10 @@ cut body). An error status is a reply, not an error.
 from __future__ import annotations
 
 import re
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import orjson
 
@@ -104,6 +105,16 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """Give all connections back. No request may be under way."""
+        ...
+
+
+@runtime_checkable
+class Upgradable(Protocol):
+    """An upstream that can pass a connection on which HTTP is left."""
+
+    async def upgrade(self, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
+        """Ask for the upgrade; gives the connection, the head of the answer as it came, and its status; a connection whose
+        status is not 101 ends behind the answer. Close the writer. Raises UpstreamError."""
         ...
 
 

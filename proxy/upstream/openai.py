@@ -23,6 +23,7 @@ from proxy.config_model import OpenAISettings
 from proxy.errors import ProtocolError, Timeout, Unavailable, UpstreamError
 from proxy.upstream.base import Body, Headers, UpstreamRequest, Whole, end_to_end, rename_model, request_headers
 from proxy.upstream.post import Posted, Poster
+from proxy.upstream.tunnel import open_tunnel, upgrade_headers
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -214,6 +215,13 @@ class OpenAIUpstream:
         except BaseException:
             attempt.settle()
             raise
+
+    async def upgrade(self, request: UpstreamRequest) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes, int]:
+        """As `Upgradable` says."""
+        limits = self._timeouts
+        url = URL(self.url_of(request.path), encoded=True)
+        headers = upgrade_headers(request, self._api_key)
+        return await open_tunnel(url, request.method, headers, connect_s=limits.connect_s, answer_s=limits.first_token_s)
 
     async def close(self) -> None:
         await self._session.close()

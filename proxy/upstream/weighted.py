@@ -6,11 +6,13 @@ One rule: a request that is tied to one upstream (see `stateless`) goes to the f
 from __future__ import annotations
 
 import random
+from asyncio import StreamReader, StreamWriter
 from bisect import bisect
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-from proxy.upstream.base import Upstream, UpstreamReply, UpstreamRequest, for_member
+from proxy.errors import Unavailable
+from proxy.upstream.base import Upgradable, Upstream, UpstreamReply, UpstreamRequest, for_member
 from proxy.upstream.stateless import may_move
 
 
@@ -29,6 +31,13 @@ class WeightedUpstream:
         """The answer of the member that was drawn. Raises what it raises."""
         place = bisect(self._bounds, self._chance() * self._bounds[-1]) if may_move(request) else 0
         return await self._members[place].open(for_member(request, place))
+
+    async def upgrade(self, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
+        """A session is the first one's, as everything that is tied to one. Raises Unavailable where it takes none."""
+        first = self._members[0]
+        if not isinstance(first, Upgradable):
+            raise Unavailable("this upstream takes no other protocol than HTTP")
+        return await first.upgrade(request)
 
     async def close(self) -> None:
         """Its members are closed by who made them."""
