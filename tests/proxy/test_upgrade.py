@@ -168,12 +168,17 @@ async def test_an_upstream_that_is_gone_is_told_as_an_error() -> None:
 
 @asynccontextmanager
 async def bare(serve: Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
+    ended = asyncio.Event()
+
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await serve(await reader.readuntil(b"\r\n\r\n"), reader, writer)
         writer.close()
+        await writer.wait_closed()
+        ended.set()
 
     async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
+        await asyncio.wait_for(ended.wait(), PATIENCE_S)
 
 
 async def test_every_byte_passes_as_it_is() -> None:
@@ -195,6 +200,7 @@ async def test_every_byte_passes_as_it_is() -> None:
         got = await asyncio.wait_for(reader.read(), PATIENCE_S)
         assert got == HELLO + b"\x00early" + b"\r\n\r\nHTTP/1.1 200 OK\r\n" * 20_000
         writer.close()
+        await writer.wait_closed()
         (head,) = heads
         assert head.startswith(b"GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nHost: 127.0.0.1:")
         assert b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==" in head
@@ -210,6 +216,7 @@ async def test_junk_for_a_head_is_a_protocol_error() -> None:
         writer.write(ASK)
         assert (await reader.readline()).split()[1] == b"502"
         writer.close()
+        await writer.wait_closed()
 
 
 async def test_a_session_holds_its_snapshot_and_ends_with_the_gateway() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from yarl import URL
@@ -33,19 +34,26 @@ def test_every_other_sees_none_of_them() -> None:
 
 async def ask(answer: bytes | None, url: str = "http://127.0.0.1:{}/v1/realtime?model=a%20b") -> tuple[bytes, bytes, int]:
     asked: list[bytes] = []
+    ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.readuntil(b"\r\n\r\n"))
-        if answer is None:
-            await reader.read()
-        else:
+        if answer is not None:
             writer.write(answer)
+            writer.write_eof()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
         writer.close()
+        ended.set()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         target = URL(url.format(server.sockets[0].getsockname()[1]), encoded=True)
-        _, writer, head, status = await open_tunnel(target, "GET", END, connect_s=5, answer_s=0.3)
-        writer.close()
+        try:
+            _, writer, head, status = await open_tunnel(target, "GET", END, connect_s=5, answer_s=2)
+            writer.close()
+        finally:
+            await asyncio.wait_for(ended.wait(), 20)
+            await asyncio.sleep(0)
         return asked[0], head, status
 
 
