@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 from yarl import URL
 
+from policies.injection import Injection
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: A policy of a route: the name of a shipped one, or a mapping that `policies.loader` understands.
 PolicyEntry = str | dict[str, Any]
@@ -209,6 +211,11 @@ class RouteSettings(_Model):
     upstream: str = Field(description="Name of the upstream that answers; the only one that may see client credentials.")
     policies: list[PolicyEntry] = Field(
         default_factory=list, description="Names of shipped policies, or mappings that extend one. Empty = untouched."
+    )
+    injection: Injection = Field(
+        default="anywhere",
+        description="What policies may add to prompts: `anywhere` as each says; `user_turn` only beside the last user message, "
+        "for models without a system role; `never` nothing: boundaries and probes are left out.",
     )
     report: bool = Field(default=False, description="Add the `chunkguard` field to the bodies of guarded replies.")
     moderation: Moderation | None = Field(default=None, description="An endpoint that settles suspected refusals.")
