@@ -16,12 +16,12 @@ STAMP := $(VENV)/.chunkguard-setup
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 TRAIN_PIP := $(TRAIN_VENV)/bin/python -m pip --disable-pip-version-check -qq
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-DEBIAN_PACKAGES := nginx prometheus
+DEBIAN_PACKAGES := nginx prometheus redis-server
 
 .PHONY: help setup demo test lint format types unit test-system clients system-packages bench bench-packages train lock schema clean
 
 help:
-	@echo "make demo [ONCE=1]   set up, run the four examples with and without the guard (no key, no network)"
+	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
 	@echo "make test            set up, ruff, mypy --strict, every test"
 	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
 	@echo "make clients         official and popular clients, Python, Node and curl, with and without the guard, against the same without it"
@@ -125,11 +125,11 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes
 lock: $(STAMP)
 	$(COMPILE) pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --group build -o requirements/build.lock
-	$(COMPILE) --extra training --extra eval --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --extra training --extra eval --extra redis --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
 	$(COMPILE) tests/clients/requirements.in -o tests/clients/requirements.lock
 	$(COMPILE) tests/clients/requirements-openai2.in -o tests/clients/requirements-openai2.lock
 	npm update --prefix tests/clients --package-lock-only --no-audit --no-fund --loglevel=error
 
 clean:
 	rm -rf $(VENV) $(TRAIN_VENV) $(CLIENTS_VENV) $(CLIENTS_VENV)-openai2 tests/clients/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache
-	find core detectors policies proxy evaluation tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find core detectors policies organism proxy evaluation tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | experiment | key | schema`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -97,6 +97,25 @@ def parser() -> argparse.ArgumentParser:
     measure.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     measure.set_defaults(run=_eval)
 
+    key = commands.add_parser("key", help="make a client key", description="Make a client key, and its hash for the file.")
+    key.add_argument("name", nargs="?", default="app", help="its name in the configuration (%(default)s)")
+    key.add_argument("--hash", action="store_true", help="read a key from standard input instead of making one")
+    key.set_defaults(run=_key)
+
+    trial = commands.add_parser(
+        "experiment", help="what the guard mends and breaks", description="Compare halves of the guard on the organism, paired."
+    )
+    trial.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for experiment.json, .md and the state")
+    trial.add_argument("--prompts", type=_count, default=40, metavar="N", help="triggers a mode (%(default)s)")
+    trial.add_argument("--samples", type=_count, default=1, metavar="N", help="answers to each prompt (%(default)s)")
+    trial.add_argument("--mode", action="append", choices=MODES, help="this mode only; may be repeated")
+    trial.add_argument("--arm", action="append", metavar="ARM", help="this arm only; may be repeated (docs/organism.md)")
+    trial.add_argument("--model", default="chunky", help="model to ask for (%(default)s)")
+    trial.add_argument("--seed", type=int, default=0, help="of prompts and answers (%(default)s)")
+    trial.add_argument("--limit", type=_count, default=0, metavar="N", help="stop after N requests; a later run goes on")
+    trial.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    trial.set_defaults(run=_experiment)
+
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(run=_schema)
     return root
@@ -125,7 +144,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         admin = app.admin_address
         shown = admin if isinstance(admin, str) else f"http://{admin[0]}:{admin[1]}"
         by = f"  {workers} workers" if workers > 1 else ""
-        print(f"chunkguard: http://{app.address[0]}:{app.address[1]}/v1  admin {shown}{by}", file=sys.stderr, flush=True)
+        where = f"{'http' if settings.config.tls is None else 'https'}://{app.address[0]}:{app.address[1]}/v1"
+        print(f"chunkguard: {where}  admin {shown}{by}", file=sys.stderr, flush=True)
 
     if workers == 1:
         uvloop.run(serve(App(settings, file=arguments.config), announce))
@@ -203,11 +223,45 @@ def _eval(arguments: argparse.Namespace) -> int:
     )
 
 
+def _key(arguments: argparse.Namespace) -> int:
+    from proxy.keys import LEAST_CHARACTERS, hash_of, make_key
+
+    key = sys.stdin.readline().strip() if arguments.hash else make_key()
+    if len(key) < LEAST_CHARACTERS:
+        print(f"chunkguard: a key needs {LEAST_CHARACTERS} characters: a shorter one can be guessed", file=sys.stderr)
+        return FAILED
+    if not arguments.hash:
+        print(f"# Give this to the client; it is stored nowhere: {key}")
+    print(f"{arguments.name}: {hash_of(key)}")
+    return OK
+
+
 def _count(text: str) -> int:
     """A whole number that is not negative."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
     return int(text)
+
+
+def _experiment(arguments: argparse.Namespace) -> int:
+    from evaluation.experiment.arms import ARMS
+    from evaluation.experiment.command import experiment
+
+    arms = tuple(arguments.arm or ARMS)
+    if unknown := sorted(set(arms) - set(ARMS)):
+        print(f"chunkguard: there is no arm {unknown[0]!r}; there are {', '.join(ARMS)}", file=sys.stderr)
+        return FAILED
+    return experiment(
+        arguments.out,
+        prompts=arguments.prompts,
+        samples=arguments.samples,
+        arms=arms,
+        modes=tuple(arguments.mode or MODES),
+        model=arguments.model,
+        seed=arguments.seed,
+        most=arguments.limit,
+        quiet=arguments.quiet,
+    )
 
 
 def _schema(arguments: argparse.Namespace) -> int:

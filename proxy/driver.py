@@ -46,7 +46,7 @@ from detectors.runner import Runner
 from proxy.admission import RetryShare
 from proxy.attempts import AttemptCalls
 from proxy.errors import GuardError, UpstreamError
-from proxy.inflow import Inflow
+from proxy.inflow import ANSWER_BYTES, Inflow
 from proxy.moderation import Settling
 from proxy.observer import judge_copy
 from proxy.outflow import Outflow
@@ -98,6 +98,7 @@ class Driver:
     outflow: Outflow
     retry_share: RetryShare
     keepalive_s: float = 10.0
+    answer_bytes: int = ANSWER_BYTES
     settling: Settling | None = None
     timings: Timings = field(default_factory=Timings)
     outcome: Outcome | None = None
@@ -216,7 +217,9 @@ class Driver:
             self.timings.hold = perf_counter() - self._began
 
     async def _call(self, command: CallUpstream) -> None:
-        inflow = Inflow(self.calls.codec, self.calls.request.conversation.n)
+        inflow = Inflow(
+            self.calls.codec, self.calls.request.conversation.n, max_bytes=self.answer_bytes, hold=self.outflow.hold
+        )
         live = self._live[command.attempt] = _Live(inflow, began=perf_counter())
         if command.timeout_s is not None:
             live.deadline = asyncio.get_running_loop().time() + command.timeout_s

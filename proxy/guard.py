@@ -19,6 +19,7 @@ from proxy.attempts import AttemptCalls, new_key
 from proxy.deleter import Deleter, Deletion, dropped
 from proxy.driver import Driver
 from proxy.errors import InvalidRequest
+from proxy.limiting.limiter import Grant
 from proxy.moderation import Settling
 from proxy.observer import Judged, Observation, Observer
 from proxy.outflow import Outflow
@@ -59,8 +60,17 @@ class Guard:
     chance: Callable[[], float] = field(default=random.random)
     deleter: Deleter | None = None
 
-    async def handle(self, snapshot: Snapshot, route: Route, request: Request, sent: Guarded, reply: ClientReply) -> None:
-        """Serve one request of a route that has policies. Raises GuardError only while nothing was sent."""
+    async def handle(
+        self,
+        snapshot: Snapshot,
+        route: Route,
+        request: Request,
+        sent: Guarded,
+        reply: ClientReply,
+        grant: Grant | None = None,
+    ) -> None:
+        """Serve one request of a route that has policies. Raises GuardError only while nothing was sent. `grant`: is charged
+        what the record says was used."""
         assert route.compiled is not None
         assert route.runner is not None
         began = perf_counter()
@@ -107,6 +117,7 @@ class Guard:
             outflow=outflow,
             retry_share=self.retry_share,
             keepalive_s=limits.keepalive_s,
+            answer_bytes=limits.answer_bytes,
             settling=Settling(route.moderator, plan, conversation) if route.moderator is not None else None,
         )
         try:
@@ -114,7 +125,7 @@ class Guard:
         finally:
             if driver.outcome is not None:
                 driver.timings.detector += detector
-                context = _Context(snapshot, route, sent.endpoint, plan, prompt, presenter, driver, began, holdout)
+                context = _Context(snapshot, route, sent.endpoint, plan, prompt, presenter, driver, began, holdout, grant)
                 self._record(context, request, outflow)
                 if request.kept and self.deleter is not None:
                     for attempt in dropped(driver.outcome):
@@ -152,13 +163,29 @@ class Guard:
                 context.driver.timings.scanned += judged.scanned
                 context.driver.timings.scans += copy is not None
                 ended = judged.settle(outcome) if copy is not None else outcome
-                self.sink(context.record(ended, outflow.status, judged.triggers))
+                self._end(context, ended, outflow.status, judged.triggers)
 
             assert context.route.runner is not None
             seen = Observation(request.conversation, context.plan, context.prompt, inflow, copy, done)
             if self.observer.offer(context.route.runner, seen):
                 return
-        self.sink(context.record(outcome, outflow.status, context.presenter.triggers))
+        self._end(context, outcome, outflow.status, context.presenter.triggers)
+
+    def _end(self, context: _Context, outcome: Outcome, status: int, triggers: Sequence[Span]) -> None:
+        record = context.record(outcome, status, triggers)
+        self.sink(record)
+        if context.grant is not None:
+            charge(context.grant, record)
+
+
+def charge(grant: Grant, record: DecisionRecord) -> None:
+    """Charge all attempts. Where none told of its prompt, that is what was reserved for it, unless nothing was answered."""
+    tokens = record.prompt_tokens + record.completion_tokens
+    if record.status >= 400:
+        tokens = sum(a.prompt_tokens + a.completion_tokens for a in record.attempts if not a.estimated)
+    elif record.tokens_estimated and not record.prompt_tokens:
+        tokens += grant.reserved
+    grant.charge(tokens)
 
 
 @frozen
@@ -174,6 +201,7 @@ class _Context:
     driver: Driver
     began: float
     holdout: bool
+    grant: Grant | None = None
     at: float = field(default_factory=time)
     ended: float = field(default_factory=perf_counter)
 

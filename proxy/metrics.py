@@ -74,12 +74,19 @@ class Metrics:
         self._shown_text = Shown(self.totals)
 
     def configure(
-        self, revision: str, *, routes: Iterable[str] = (), policies: Iterable[str] = (), triggers: Iterable[str] = ()
+        self,
+        revision: str,
+        *,
+        routes: Iterable[str] = (),
+        policies: Iterable[str] = (),
+        triggers: Iterable[str] = (),
+        keys: Iterable[str] = (),
+        upstreams: Iterable[str] = (),
     ) -> None:
         """Put a configuration in force: its names become labels, its revision the only one shown."""
         with self._lock:
             self._settle()  # what was counted so far has the labels of before
-            self.labels.allow(routes=routes, policies=policies, triggers=triggers)
+            self.labels.allow(routes=routes, policies=policies, triggers=triggers, keys=keys, upstreams=upstreams)
             self._revision = revision
 
     def observe(self, record: DecisionRecord) -> None:
@@ -112,6 +119,16 @@ class Metrics:
         """A stored response of a dropped attempt was deleted, or could not be."""
         with self._lock:
             self._add(1, "chunkguard_deleted_responses_total", route, result)
+
+    def count(self, name: str, *values: str) -> None:
+        """Count one of a counter that no record tells of. `values`: of its labels, in order."""
+        with self._lock:
+            self._add(1, name, *values)
+
+    def used(self, client: str, tokens: int) -> None:
+        """A limited key has used tokens."""
+        with self._lock:
+            self._add(tokens, "chunkguard_key_tokens_total", client)
 
     def lost(self, log: str, count: int = 1) -> None:
         """Lines that a log could not take. A count of 0 makes the series, so that its first increase is seen."""

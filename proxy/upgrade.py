@@ -13,9 +13,9 @@ from typing import Final
 from aiohttp import web
 
 from proxy.errors import NotFound
-from proxy.routing import GUARDED, Router
-from proxy.snapshot import Route
-from proxy.upstream.base import Headers, Upgradable, UpstreamRequest
+from proxy.routing import GUARDED, Location
+from proxy.snapshot import Route, Snapshot
+from proxy.upstream.base import Headers, UpstreamRequest, upgraded
 
 _CHUNK: Final = 65_536
 #: What an answer that refuses the upgrade may be.
@@ -29,9 +29,16 @@ def wanted(request: web.BaseRequest) -> bool:
     return "upgrade" in request.headers.get("Connection", "").lower() and "Upgrade" in request.headers
 
 
-def refuse_guarded(router: Router, route: Route, path: str) -> None:
-    """Raises NotFound where a route with policies would answer POST at this path: its judge cannot read frames."""
-    if route.compiled is not None and router.locate("POST", f"{route.settings.match.path_prefix}{path}").endpoint in GUARDED:
+def refuse_guarded(snapshot: Snapshot, route: Route, location: Location) -> None:
+    """Raises NotFound where a POST at this path would be judged: nobody reads frames. A model is named inside of them, so a
+    guarded route that asks for a model could be meant by any session under its prefix."""
+    guarded = route.compiled is not None or any(
+        other.compiled is not None
+        and other.settings.match.model is not None
+        and f"{location.prefix}/".startswith(f"{other.settings.match.path_prefix}/")
+        for other in snapshot.routes.values()
+    )
+    if guarded and snapshot.router.locate("POST", f"{location.prefix}{location.path}").endpoint in GUARDED:
         raise NotFound("this endpoint is guarded and cannot be upgraded")
 
 
@@ -62,11 +69,8 @@ class _Feed:
 async def pass_upgrade(request: web.BaseRequest, route: Route, path: str, headers: Headers, *, credentials: bool) -> int:
     """Pass an upgrade on and stay until either side is done; returns the upstream's status. Raises GuardError while nothing
     was sent."""
-    upstream = route.upstream
-    if not isinstance(upstream, Upgradable):
-        raise NotFound("this upstream takes no other protocol than HTTP")
     asked = UpstreamRequest(request.method, path, headers, credentials=credentials)
-    reader, writer, head, status = await upstream.upgrade(asked)
+    reader, writer, head, status = await upgraded(route.upstream, asked)
     try:
         with contextlib.suppress(ConnectionError):  # either side may leave when it likes
             await request.writer.write(head)

@@ -49,6 +49,9 @@ POLICY_LOADERS = frozenset({"policies/loader.py", "policies/library/__init__.py"
 #: Packages that are imported and not declared -> the declared one whose interface they are part of.
 COME_ALONG = {"multidict": "aiohttp", "yarl": "aiohttp", "pydantic_core": "pydantic"}
 
+#: Modules of an extra -> its name: they are imported inside a function, or in a file that is.
+EXTRAS = {"redis": "redis"}
+
 #: Modules that run what they read: no model, lexicon or policy may ever come from them.
 CODE_LOADERS = frozenset({"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"})
 BANNED_CALLS = {
@@ -65,6 +68,7 @@ SAFE_LOADERS = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "SafeLoader"})
 
 #: Files that may start a task, beside proxy/driver.py, each with its reason.
 TASK_SPAWNERS: dict[str, str] = {
+    "evaluation/experiment/trials.py": "several requests of an experiment under way at once",
     "proxy/driver.py": "the one place where an exchange's work is spawned and cancelled",
     "proxy/upgrade.py": "the two directions of a connection that is no longer HTTP",
     "proxy/app.py": "tasks of the worker itself: the observer, the file watch, reloads by signal",
@@ -83,6 +87,7 @@ OVER_SOFT_LIMIT: dict[str, str] = {
     "detectors/scan.py": "one pass over a text that serves every lexicon",
     "organism/prompts.py": "one maker a family of prompts: which answers are right is only checkable side by side",
     "policies/schema.py": "the whole shape of a policy file; mostly field descriptions",
+    "proxy/config_model.py": "the whole shape of a configuration file; mostly field descriptions",
     "proxy/driver.py": "every command has its performer here, and tasks are spawned nowhere else",
 }
 
@@ -92,6 +97,9 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "detectors/lexicons/__init__.py": "tests/detectors/test_lexical.py",
     "detectors/training": "tests/detectors/test_training.py",
     "organism/training": "tests/organism/test_training.py",
+    "proxy/config_keys.py": "tests/proxy/test_keys.py",
+    "proxy/config_upstream.py": "tests/proxy/upstream/test_retrying.py",
+    "proxy/config_base.py": "tests/proxy/test_config_model.py",
 }
 #: Test files that mirror no single source: suites over many.
 SUITES = frozenset({"detectors/test_conformance.py", "detectors/test_hard_cases.py"})
@@ -364,14 +372,16 @@ def test_what_serving_imports_is_declared() -> None:
     third = {module for module in modules if module not in sys.stdlib_module_names and module not in PACKAGES}
     names = {module: {name.lower().replace("_", "-") for name in distributions.get(module, [])} for module in third}
     undeclared = {module for module in third if declared.isdisjoint(names[module])}
-    assert undeclared == COME_ALONG.keys()
+    assert undeclared == COME_ALONG.keys() | EXTRAS.keys()
+    for module, extra in EXTRAS.items():
+        assert any(line.startswith(module) for line in project["optional-dependencies"][extra])
 
 
 def test_serving_imports_neither_training_nor_evaluation_nor_litellm() -> None:
     """What the static tests cannot see: a third party that drags them in."""
     code = (
         "import sys, proxy.cli, proxy.server, detectors.suite\n"
-        "heavy = {'litellm', 'sklearn', 'onnx', 'scipy', 'torch', 'pytest', 'openai', 'matplotlib', 'evaluation'}\n"
+        "heavy = {'litellm', 'sklearn', 'onnx', 'scipy', 'torch', 'pytest', 'openai', 'matplotlib', 'evaluation', 'redis'}\n"
         "print(sorted({name.split('.')[0] for name in sys.modules} & heavy), [n for n in sys.modules if 'training' in n])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)

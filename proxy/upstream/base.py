@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 import orjson
 
 from core.values import frozen
+from proxy.errors import NotFound
 from proxy.wire import jsonbytes
 
 Headers = list[tuple[str, str]]
@@ -44,7 +45,8 @@ class UpstreamRequest:
     """What to ask. `path`: after the route's prefix, with its query exactly as sent. `headers`: as the client sent them.
 
     `body`: bytes, or an iterator for a body that is streamed through, or None. `timeout_s`: instead of the configured total.
-    `credentials`: whether the client's may go along (the route's own upstream, and no client keys of ours)."""
+    `credentials`: whether the client's may go along (the route's own upstream, and no client keys of ours). `rerunnable`:
+    running it twice does no harm but cost: no hosted tools, nothing that is stored."""
 
     method: str
     path: str
@@ -52,6 +54,7 @@ class UpstreamRequest:
     body: Body = None
     timeout_s: float | None = None
     credentials: bool = True
+    rerunnable: bool = False
 
 
 class Whole:
@@ -116,6 +119,13 @@ class Upgradable(Protocol):
         """Ask for the upgrade; gives the connection, the head of the answer as it came, and its status; a connection whose
         status is not 101 ends behind the answer. Close the writer. Raises UpstreamError."""
         ...
+
+
+async def upgraded(upstream: Upstream, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
+    """As `Upgradable.upgrade`, of any upstream. Raises NotFound where it speaks nothing but HTTP."""
+    if not isinstance(upstream, Upgradable):
+        raise NotFound("this upstream takes no other protocol than HTTP")
+    return await upstream.upgrade(request)
 
 
 def for_member(request: UpstreamRequest, place: int) -> UpstreamRequest:

@@ -10,8 +10,8 @@ import logging
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Sequence
 
-from proxy.errors import Unavailable, UpstreamError
-from proxy.upstream.base import Upgradable, Upstream, UpstreamReply, UpstreamRequest, for_member
+from proxy.errors import UpstreamError
+from proxy.upstream.base import Upstream, UpstreamReply, UpstreamRequest, for_member, upgraded
 from proxy.upstream.stateless import may_move
 
 log = logging.getLogger("chunkguard")
@@ -43,11 +43,8 @@ class FallbackUpstream:
         return await last.open(for_member(request, len(others)))
 
     async def upgrade(self, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
-        """A session is the first one's, as everything that is tied to one. Raises Unavailable where it takes none."""
-        first = self._members[0]
-        if not isinstance(first, Upgradable):
-            raise Unavailable("this upstream takes no other protocol than HTTP")
-        return await first.upgrade(request)
+        """A session is the first one's, as everything that is tied to one."""
+        return await upgraded(self._members[0], request)
 
     async def close(self) -> None:
         """Its members are closed by who made them."""

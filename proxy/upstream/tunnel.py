@@ -35,10 +35,11 @@ def upgrade_headers(request: UpstreamRequest, api_key: str | None) -> Headers:
 
 
 async def open_tunnel(
-    url: URL, method: str, headers: Headers, *, connect_s: float, answer_s: float
+    url: URL, method: str, headers: Headers, *, trusted: ssl.SSLContext | None = None, connect_s: float, answer_s: float
 ) -> tuple[StreamReader, StreamWriter, bytes, int]:
-    """As `Upgradable.upgrade`. `connect_s`: seconds for the connection; `answer_s`: for the head of the answer behind it."""
-    secure = ssl.create_default_context() if url.scheme == "https" else None
+    """As `Upgradable.upgrade`. `trusted`: what certificates are checked against, None = the system's. `connect_s`: seconds for
+    the connection; `answer_s`: for the head of the answer behind it."""
+    secure = (trusted or ssl.create_default_context()) if url.scheme == "https" else None
     assert url.host is not None
     try:
         async with asyncio.timeout(connect_s):

@@ -11,8 +11,7 @@ from bisect import bisect
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-from proxy.errors import Unavailable
-from proxy.upstream.base import Upgradable, Upstream, UpstreamReply, UpstreamRequest, for_member
+from proxy.upstream.base import Upstream, UpstreamReply, UpstreamRequest, for_member, upgraded
 from proxy.upstream.stateless import may_move
 
 
@@ -33,11 +32,8 @@ class WeightedUpstream:
         return await self._members[place].open(for_member(request, place))
 
     async def upgrade(self, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
-        """A session is the first one's, as everything that is tied to one. Raises Unavailable where it takes none."""
-        first = self._members[0]
-        if not isinstance(first, Upgradable):
-            raise Unavailable("this upstream takes no other protocol than HTTP")
-        return await first.upgrade(request)
+        """A session is the first one's, as everything that is tied to one."""
+        return await upgraded(self._members[0], request)
 
     async def close(self) -> None:
         """Its members are closed by who made them."""

@@ -142,6 +142,18 @@ async def test_what_a_route_guards_cannot_be_reached_by_an_upgrade() -> None:
             assert await socket.receive_str() == "HELLO"
 
 
+async def test_a_guard_that_asks_for_a_model_guards_every_session_under_its_prefix() -> None:
+    modelled = {"name": "m", "match": {"path_prefix": "/g", "model": "gpt-*"}, "policies": [CODE_POLICY], **WS}
+    async with sessions(WS, modelled) as (gate, server):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await gate.session.ws_connect(f"{gate.origin}/g/v1/responses")
+        assert (caught.value.status, server.requests) == (404, [])
+        for path in ("/v1/responses", "/g/v1/realtime"):
+            async with gate.session.ws_connect(f"{gate.origin}{path}") as socket:
+                await socket.send_str("hello")
+                assert await socket.receive_str() == "HELLO"
+
+
 @pytest.mark.parametrize("kind", ["fallback", "weighted"])
 async def test_a_session_is_the_first_upstreams_of_a_group(kind: str) -> None:
     other = {"kind": "openai", "url": "http://127.0.0.1:9/v1", "api_key": "sk-2"}
@@ -154,6 +166,37 @@ async def test_a_session_is_the_first_upstreams_of_a_group(kind: str) -> None:
     ):
         await socket.send_str("hello")
         assert await socket.receive_str() == "HELLO"
+
+
+async def test_retries_and_a_breaker_stand_in_no_sessions_way() -> None:
+    own = {"retries": {"times": 2}, "breaker": {"failures": 1}}
+    async with sessions(WS, own=own) as (gate, _), gate.session.ws_connect(f"{gate.origin}/v1/realtime") as socket:
+        await socket.send_str("hello")
+        assert await socket.receive_str() == "HELLO"
+
+
+async def test_a_key_with_limits_opens_no_session() -> None:
+    """Nobody counts the tokens of a session, so it would have no end."""
+    keys = {"free": "sk-free", "limited": {"key": "sk-limited", "limits": {"tokens_per_day": 10}}}
+    async with sessions(WS, keys=keys) as (gate, server):
+        for key, status in (("sk-limited", 403), ("sk-other", 401)):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                await gate.session.ws_connect(f"{gate.origin}/v1/realtime", headers={"Authorization": f"Bearer {key}"})
+            assert caught.value.status == status
+        assert server.requests == []
+        async with gate.session.ws_connect(f"{gate.origin}/v1/realtime", headers={"Authorization": "Bearer sk-free"}) as socket:
+            await socket.send_str("hello")
+            assert await socket.receive_str() == "HELLO"
+        assert "Authorization" not in server.requests[0].headers
+
+
+async def test_an_upstream_that_speaks_http_only_is_no_place_for_a_session() -> None:
+    other = {"kind": "litellm", "models": {"m": "openai/m"}}
+    rules = {"allow": ["GET /v1/realtime"]}
+    async with sessions({"upstream": "other"}, upstreams={"other": other}, pass_through=rules) as (gate, _):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await gate.session.ws_connect(f"{gate.origin}/v1/realtime")
+        assert caught.value.status == 404
 
 
 async def test_an_upstream_that_is_gone_is_told_as_an_error() -> None:
