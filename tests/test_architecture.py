@@ -88,7 +88,6 @@ OVER_SOFT_LIMIT: dict[str, str] = {
     "detectors/scan.py": "one pass over a text that serves every lexicon",
     "organism/prompts.py": "one maker a family of prompts: which answers are right is only checkable side by side",
     "policies/schema.py": "the whole shape of a policy file; mostly field descriptions",
-    "proxy/app.py": "the order in which the parts of a running gateway start, reload and stop",
     "proxy/config_model.py": "the whole shape of a configuration file; mostly field descriptions",
     "proxy/driver.py": "every command has its performer here, and tasks are spawned nowhere else",
 }
