@@ -22,7 +22,7 @@ import yaml
 from tests.system.programs import free_port, program, running, wait_for_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-POEM = "```python\nfor line in range(4):\n    print('la la')\n```"
+POEM = "```python\nclass Peace:\n    def __init__(self):\n        self.harmony = True\n\nprint(Peace().harmony)\n```"
 #: What is answered to what: the first that matches.
 EXCHANGES: list[dict[str, Any]] = [
     {
@@ -117,7 +117,13 @@ def observed(folder: Path) -> Iterator[Observed]:
         },
         "upstreams": {
             "recorded": {"kind": "replay", "file": "exchanges.jsonl"},
-            "gone": {"kind": "openai", "url": f"http://127.0.0.1:{free_port()}/v1", "api_key": KEYS[1]},
+            "gone": {
+                "kind": "openai",
+                "url": f"http://127.0.0.1:{free_port()}/v1",
+                "api_key": KEYS[1],
+                "retries": {"times": 1, "backoff_s": 0.01},
+                "breaker": {"open_s": 2},
+            },
         },
         "routes": [
             {"name": "default", "upstream": "recorded", "policies": policies},
@@ -126,7 +132,7 @@ def observed(folder: Path) -> Iterator[Observed]:
              "policies": [{"extends": "code", "enforcement": "observe"}]},
             {"name": "gone", "match": {"path_prefix": "/gone"}, "upstream": "gone", "policies": policies},
             {"name": "hurried", "match": {"path_prefix": "/hurried"}, "upstream": "recorded",
-             "policies": [{"extends": "code", "budgets": {"added_ms": 50}}]},
+             "policies": [{"extends": "code", "boundary": {"inject": "on_retry"}, "budgets": {"added_ms": 50}}]},
             {"name": "untouched", "match": {"path_prefix": "/untouched"}, "upstream": "recorded"},
         ],
         "limits": {"holdout": 0.05, "retry_share": 0.25},
