@@ -12,8 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 from yarl import URL
 
+from policies.injection import Injection
 from proxy.config_base import Key, Name
 from proxy.config_base import Model as _Model
+from proxy.config_embedded import EmbeddedSettings
 from proxy.config_keys import KeyEntry, LimitStore
 from proxy.config_telemetry import DecisionSettings, TracingSettings
 from proxy.config_upstream import HEDGE_AFTER, Breaker, Retries
@@ -170,26 +172,35 @@ class LiteLLMSettings(_Model):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the upstream may take.")
 
 
-class EmbeddedSettings(_Model):
-    """The organism, a tiny model with known mis-routings that runs in this process: for demos, tests and experiments."""
+class FallbackSettings(_Model):
+    """Other upstreams in order: the next one answers where one before it cannot."""
 
-    kind: Literal["embedded"] = Field(description="A tiny model with known mis-routings, in this process.")
-    folder: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Folder with `tokenizer.json` and one `.onnx` file a model, relative to the configuration file, "
-        "instead of the shipped `chunky` and `clean`.",
+    kind: Literal["fallback"] = Field(description="Other upstreams in order: the next one answers where one before it cannot.")
+    upstreams: list[Name] = Field(
+        min_length=2, description="Names of upstreams, the first choice first. All but the first need keys of their own."
     )
-    models: dict[str, str] = Field(default_factory=dict, description="Model names that clients use -> the folder's.")
-    seed: int | None = Field(
-        default=None,
-        description="For experiments: seeds of requests without one follow from this number, the body and how often it came. "
-        "Default: drawn at random.",
+    statuses: list[Annotated[int, Field(ge=400, le=599)]] = Field(
+        default=[429, 500, 502, 503, 504, 529],
+        description="Statuses that move a request on, beside an upstream that cannot be reached, is late or breaks off.",
     )
-    timeouts: Timeouts = Field(default_factory=Timeouts, description="How long an answer may take; only `total_s` counts.")
 
 
-UpstreamSettings = Annotated[OpenAISettings | ReplaySettings | LiteLLMSettings | EmbeddedSettings, Field(discriminator="kind")]
+class WeightedSettings(_Model):
+    """Other upstreams that share the requests."""
+
+    kind: Literal["weighted"] = Field(description="Other upstreams that share the requests.")
+    upstreams: dict[Name, PositiveInt] = Field(
+        min_length=2, description="Names of upstreams with their weights. All but the first need keys of their own."
+    )
+
+
+#: Upstreams that are made of others, and those that answer themselves.
+Group = FallbackSettings | WeightedSettings
+Answering = OpenAISettings | ReplaySettings | LiteLLMSettings | EmbeddedSettings
+UpstreamSettings = Annotated[
+    OpenAISettings | ReplaySettings | LiteLLMSettings | EmbeddedSettings | FallbackSettings | WeightedSettings,
+    Field(discriminator="kind"),
+]
 
 
 class Match(_Model):
@@ -223,6 +234,11 @@ class RouteSettings(_Model):
     upstream: str = Field(description="Name of the upstream that answers; the only one that may see client credentials.")
     policies: list[PolicyEntry] = Field(
         default_factory=list, description="Names of shipped policies, or mappings that extend one. Empty = untouched."
+    )
+    injection: Injection = Field(
+        default="anywhere",
+        description="What policies may add to prompts: `anywhere` as each says; `user_turn` only beside the last user message, "
+        "for models without a system role; `never` nothing: boundaries and probes are left out.",
     )
     report: bool = Field(default=False, description="Add the `chunkguard` field to the bodies of guarded replies.")
     moderation: Moderation | None = Field(default=None, description="An endpoint that settles suspected refusals.")
