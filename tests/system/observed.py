@@ -162,7 +162,7 @@ def observed(folder: Path) -> Iterator[Observed]:
     with ExitStack() as stack:
         stack.enter_context(running(store, folder / "redis.log", redis_port))
         process = stack.enter_context(running(serve, folder / "gateway.log", port))
-        wait_for_port(admin_port, process, folder / "gateway.log", seconds=180)
+        wait_for_port(admin_port, process, folder / "gateway.log", seconds=500)
         with running(watch, folder / "prometheus.log", prometheus_port):
             yield Observed(
                 f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}", f"http://127.0.0.1:{prometheus_port}", process.pid
