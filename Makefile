@@ -86,7 +86,7 @@ test-image: $(STAMP) image-packages wheels
 
 # What an image is built from where there is no network.
 wheels: $(STAMP)
-	$(PIP) download --require-hashes --only-binary :all: -r requirements/runtime.lock -r requirements/build.lock -d build/wheels
+	$(PIP) download --require-hashes --only-binary :all: -r requirements/image.lock -r requirements/build.lock -d build/wheels
 
 # --- what a release is made of ----------------------------------------------------------------------------------------
 
@@ -95,7 +95,7 @@ dist: $(STAMP)
 
 sbom: deploy-tools
 	@mkdir -p $(dir $(SBOM))
-	$(BIN)/cyclonedx-py requirements requirements/runtime.lock --pyproject pyproject.toml --mc-type application --output-reproducible --validate -o $(SBOM)
+	$(BIN)/cyclonedx-py requirements requirements/image.lock --pyproject pyproject.toml --mc-type application --output-reproducible --validate -o $(SBOM)
 
 # Clients live in environments of their own: the proxy is a server and shares nothing with them. Some clients bind themselves to an older
 # openai package, so there are two. The Node that its clients ask for comes with them. README=README.md renews the table there.
@@ -153,11 +153,12 @@ schema: $(STAMP)
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
-# runtime: what serves, Redis included; dev: runtime, training, evaluation and the tests; build: what makes the wheel. The smaller ones bind the larger one.
+# runtime: what serves, Redis included; image: that with tracing; dev: runtime, training, evaluation and the tests; build: what makes the wheel. The smaller ones bind the larger one.
 lock: $(STAMP)
 	$(COMPILE) --extra redis pyproject.toml -o requirements/runtime.lock
+	$(COMPILE) --extra otel --extra redis -c requirements/runtime.lock pyproject.toml -o requirements/image.lock
 	$(COMPILE) --group build -o requirements/build.lock
-	$(COMPILE) --extra training --extra eval --extra redis --extra otel --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --extra training --extra eval --extra redis --extra otel --group dev -c requirements/image.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
 	$(COMPILE) --group deploy -c requirements/dev.lock -o requirements/deploy.lock
 	$(COMPILE) tests/clients/requirements.in -o tests/clients/requirements.lock
 	$(COMPILE) tests/clients/requirements-openai2.in -o tests/clients/requirements-openai2.lock
