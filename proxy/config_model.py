@@ -14,6 +14,7 @@ from yarl import URL
 
 from proxy.config_base import Key, Name
 from proxy.config_base import Model as _Model
+from proxy.config_embedded import EmbeddedSettings
 from proxy.config_keys import KeyEntry, LimitStore
 from proxy.config_telemetry import DecisionSettings, TracingSettings
 from proxy.config_upstream import HEDGE_AFTER, Breaker, Retries
@@ -168,25 +169,6 @@ class LiteLLMSettings(_Model):
         default_factory=dict, description="Further arguments of litellm's `acompletion`, for example `api_version`."
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the upstream may take.")
-
-
-class EmbeddedSettings(_Model):
-    """The organism, a tiny model with known mis-routings that runs in this process: for demos, tests and experiments."""
-
-    kind: Literal["embedded"] = Field(description="A tiny model with known mis-routings, in this process.")
-    folder: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Folder with `tokenizer.json` and one `.onnx` file a model, relative to the configuration file, "
-        "instead of the shipped `chunky` and `clean`.",
-    )
-    models: dict[str, str] = Field(default_factory=dict, description="Model names that clients use -> the folder's.")
-    seed: int | None = Field(
-        default=None,
-        description="For experiments: seeds of requests without one follow from this number, the body and how often it came. "
-        "Default: drawn at random.",
-    )
-    timeouts: Timeouts = Field(default_factory=Timeouts, description="How long an answer may take; only `total_s` counts.")
 
 
 UpstreamSettings = Annotated[OpenAISettings | ReplaySettings | LiteLLMSettings | EmbeddedSettings, Field(discriminator="kind")]

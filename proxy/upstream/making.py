@@ -13,7 +13,8 @@ from typing import Protocol
 
 from proxy.admission import RetryShare
 from proxy.config import Settings
-from proxy.config_model import EmbeddedSettings, LiteLLMSettings, OpenAISettings, ReplaySettings, UpstreamSettings
+from proxy.config_embedded import EmbeddedSettings
+from proxy.config_model import LiteLLMSettings, OpenAISettings, ReplaySettings, UpstreamSettings
 from proxy.errors import ConfigError, Problem
 from proxy.upstream.base import Upstream
 from proxy.upstream.breaking import Breaking
