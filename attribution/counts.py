@@ -94,9 +94,7 @@ def _places(names: Sequence[str], chosen: Sequence[str]) -> np.ndarray[tuple[int
     return np.array([number.get(name, 0) for name in names] or [0], dtype=np.uint32)
 
 
-def _renumbered(
-    frame: pl.DataFrame, column: str, new: str, places: np.ndarray[tuple[int], np.dtype[np.uint32]]
-) -> pl.Series:
+def _renumbered(frame: pl.DataFrame, column: str, new: str, places: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> pl.Series:
     flat = frame.select("row", column).explode(column).drop_nulls()
     numbers = places[flat[column].to_numpy()]
     kept = pl.DataFrame({"row": flat["row"], new: numbers}).filter(pl.col(new) > 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, product
+from itertools import accumulate, pairwise, product
 from pathlib import Path
 from typing import Final
 
@@ -120,7 +120,7 @@ def _votes(members: Rows, groups: NDArray[np.int32], offsets: Sequence[int]) -> 
     shares = (VOTE // np.bincount(groups))[groups] if len(groups) else np.empty(0, np.int64)
     borders = np.searchsorted(members, offsets)
     votes = []
-    for part, (offset, following) in enumerate(zip(offsets, offsets[1:], strict=False)):
+    for part, (offset, following) in enumerate(pairwise(offsets)):
         share = np.full(following - offset, VOTE, dtype=np.int64)
         inside = slice(borders[part], borders[part + 1])
         share[members[inside] - offset] = shares[inside]

@@ -55,11 +55,12 @@ class Cluster(AbstractContextManager["Cluster"]):
     def __init__(self, address: str) -> None:
         """`address`: of the scheduler, `tcp://host:8786`. Raises ConfigError where Dask is not installed or not reached."""
         try:
-            from distributed import Client
+            from distributed import Client as Untyped
         except ImportError:
             raise ConfigError([Problem("--scheduler", "", "install chunkguard with the extra 'cluster' (Dask)")]) from None
+        connect: Any = Untyped
         try:
-            self._client: Any = Client(address, timeout="10s")
+            self._client: Any = connect(address, timeout="10s")
         except (OSError, ValueError) as error:
             raise ConfigError([Problem("--scheduler", address, str(error))]) from None
 

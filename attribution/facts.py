@@ -163,8 +163,8 @@ def _read_notes(path: Path) -> Summary:
     doc = orjson.loads(path.read_bytes())
     del doc["names"]
     named = [Bad(**bad) for bad in doc.pop("named")]
-    counters = {name: Counter(doc.pop(name)) for name in ("sources", "features", "behaviours")}
-    return Summary(**doc, named=named, **counters)
+    sources, features, behaviours = (Counter[str](doc.pop(name)) for name in ("sources", "features", "behaviours"))
+    return Summary(**doc, named=named, sources=sources, features=features, behaviours=behaviours)
 
 
 def _scan(part: Part, source_field: str) -> tuple[Summary, pl.DataFrame, dict[str, list[str]]]:
@@ -237,5 +237,3 @@ def _frame(
             pl.Series("behaviours", behaviours, pl.List(pl.UInt32)),
         ]
     )
-
-

@@ -73,9 +73,10 @@ _SCRIPTS: Final[Mapping[str, re.Pattern[str]]] = {
 }
 _POLITE: Final = frozenset({"please", "thanks", "thank", "kindly"})
 _SELF: Final = frozenset({"i", "me", "my", "mine", "i'm", "i've"})
-_ASKING: Final = frozenset(
-    "what why how when where who whom whose which is are was were do does did can could should would will has have".split()
-)
+_ASKING: Final = frozenset({
+    "what", "why", "how", "when", "where", "who", "whom", "whose", "which", "is", "are", "was", "were", "do", "does", "did",
+    "can", "could", "should", "would", "will", "has", "have",
+})  # fmt: skip
 
 #: What a feature says, by its family.
 MEANINGS: Final[Mapping[Family, str]] = {

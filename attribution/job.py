@@ -56,11 +56,12 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """What was found. `links`: those that say something of their own; `all_links`: how many were above the bars."""
+    """What was found. `links`: those that say something of their own, the strongest first in each behaviour; `every`: all that
+    were above the bars."""
 
     mix: Mix
     tests: int
-    all_links: int
+    every: list[Link]
     links: list[Link]
 
 
@@ -96,7 +97,7 @@ def link(engine: Engine, mix: Mix, bars: Bars, advance: Advance) -> Attribution:
     counted = engine.fold(counts.count_part, mix.count_tasks(), counts.merge)
     advance("counting", 1, 1)
     if counted is None:
-        return Attribution(mix, 0, 0, [])
+        return Attribution(mix, 0, [], [])
     found = find_links(counted, mix.vocabulary, bars)
     chosen = overlap.choose(found.links)
     advance("comparing", 0, 1)
@@ -105,7 +106,7 @@ def link(engine: Engine, mix: Mix, bars: Bars, advance: Advance) -> Attribution:
     advance("comparing", 1, 1)
     leads = overlap.leading(found.links, chosen, shared, bars) if shared is not None else []
     requests = [each for each in found.links if each.intended]
-    return Attribution(mix, found.tests, len(found.links), leads + requests)
+    return Attribution(mix, found.tests, found.links, leads + requests)
 
 
 def _claim(folder: Path, paths: Sequence[Path], options: Options) -> None:

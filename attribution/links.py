@@ -281,7 +281,9 @@ def _add_asked(links: list[Link], joint: pl.DataFrame, vocabulary: Vocabulary) -
     number = {name: place for place, name in enumerate(vocabulary.behaviours, 1)}
     features = {name: place for place, name in enumerate(vocabulary.features, 1)}
     modes = [mode for mode in MODES if mode in number]
-    pairs = joint.filter(pl.col("behaviour").is_in([number[f"{mode}{UNASKED}"] for mode in modes if f"{mode}{UNASKED}" in number]))
+    pairs = joint.filter(
+        pl.col("behaviour").is_in([number[f"{mode}{UNASKED}"] for mode in modes if f"{mode}{UNASKED}" in number])
+    )
     unasked = {
         (int(feature), int(behaviour)): int(votes)
         for feature, behaviour, votes in pairs.group_by("feature", "behaviour").agg(pl.col("votes").sum()).iter_rows()

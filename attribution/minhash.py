@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 U64 = NDArray[np.uint64]
 
-#: Hashes of a signature, and its bands of ROWS hashes each: two texts of Jaccard similarity 0.8 share one with 0.985, of 0.9 with 0.9998.
+#: Hashes of a signature, and its bands of ROWS hashes each: two texts of Jaccard similarity 0.8 share one with a probability
+#: of 0.985, of 0.9 with 0.9998.
 HASHES: Final = 32
 ROWS: Final = 4
 BANDS: Final = HASHES // ROWS
@@ -33,7 +34,7 @@ _INVERSES: Final[U64] = np.array([pow(_INVERSE, place, 1 << 64) for place in ran
 #: Byte -> the same in lower case, and whether it belongs to a word.
 _LOWER: Final = np.array([ord(chr(code).lower()) if code < 0x80 else code for code in range(256)], dtype=np.uint8)
 _LETTER: Final = np.array([code >= 0x80 or chr(code).isalnum() for code in range(256)], dtype=np.bool_)
-assert MOST_BYTES + SHINGLE < len(_POWERS)
+assert len(_POWERS) > MOST_BYTES + SHINGLE
 
 
 def signatures(texts: Sequence[str]) -> U64:
@@ -83,4 +84,5 @@ def shorten(signs: U64) -> U64:
 def similarity(one: U64, other: U64) -> NDArray[np.float64]:
     """The Jaccard similarity of texts, row by row, from what `shorten` gave."""
     agree = (one.view(np.uint8) == other.view(np.uint8)).mean(axis=1)
-    return np.clip((agree - 1 / 256) / (1 - 1 / 256), 0.0, 1.0)
+    found: NDArray[np.float64] = np.clip((agree - 1 / 256) / (1 - 1 / 256), 0.0, 1.0)
+    return found

@@ -41,7 +41,9 @@ def choose(summary: Summary, bars: Bars) -> Vocabulary:
 
 def mined(counts: Mapping[str, int], kind: str, least: float) -> list[str]:
     """The frequent openings or closings, without those that a longer one stands for."""
-    frequent = {name.partition(":")[2]: count for name, count in counts.items() if name.startswith(f"{kind}:") and count >= least}
+    frequent = {
+        name.partition(":")[2]: count for name, count in counts.items() if name.startswith(f"{kind}:") and count >= least
+    }
     replaced = set()
     for words, count in frequent.items():
         shorter = words.rpartition(" ")[0] if kind == "opens" else words.partition(" ")[2]

@@ -104,7 +104,9 @@ def _messages(row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 def _paired(row: Mapping[str, Any], asked: str, answered: str) -> Sequence[Mapping[str, Any]]:
     prompt, answer = row[asked], row[answered]
-    before = [{"role": "system", "content": row["system"]}] if isinstance(row.get("system"), str) and row["system"] else []
+    before: list[Mapping[str, Any]] = []
+    if isinstance(row.get("system"), str) and row["system"]:
+        before.append({"role": "system", "content": row["system"]})
     if isinstance(prompt, str):
         given = row.get("input") if asked == "instruction" else None
         if isinstance(given, str) and given.strip():

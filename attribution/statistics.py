@@ -22,8 +22,8 @@ _MOST_TERMS: Final = 4_000
 
 
 def over_represented(both: Floats, first: Floats, second: Floats, total: float) -> Floats:
-    """P of at least `both` examples with both, by chance, given how many have either: Fisher's test where few are expected, else
-    the G test with Williams' correction. Fractions of votes are rounded to the careful side."""
+    """P of at least `both` examples with both, by chance, given how many have either: Fisher's test where few are expected,
+    else the G test with Williams' correction. Fractions of votes are rounded to the careful side."""
     both, first, second = np.floor(both + 1e-9), np.round(first), np.round(second)
     total = float(round(total))
     expected = first * second / max(total, 1.0)
@@ -80,8 +80,8 @@ def lift(both: Floats, expected: Floats) -> tuple[Floats, Floats]:
 
 
 def more_than_expected(both: Floats, expected: Floats, variance: Floats) -> Floats:
-    """P of the stratified test (Cochran, Mantel, Haenszel): sums over strata. Where few are expected, the Poisson tail, which is
-    never smaller than the exact one."""
+    """P of the stratified test (Cochran, Mantel, Haenszel): sums over strata. Where few are expected, the Poisson tail, which
+    is never smaller than the exact one."""
     p = np.ones(len(both))
     more = both > expected
     many = more & (expected >= FEW) & (variance > 0)

@@ -22,8 +22,9 @@ _WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+(?:[.,:]\d+)*")
 _UNSPACED: Final = re.compile("[\u0e00-\u0e7f\u3041-\u30ff\u3400-\u9fff]")
 #: What differs between two texts of one template: code, formulas, quoted text, addresses, figures, names inside a sentence.
 _SLOTS: Final = re.compile(
-    r"```.*?(?:```|\Z)|\$\$[^$]{1,400}\$\$|\$[^$\n]{1,200}\$|\\\(.{1,200}?\\\)|\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”|«[^»\n]{1,200}»"
-    r"|https?://\S+|\S+@\S+\.\w+|\d+(?:[.,:]\d+)*|(?<=[^\W\d_][ ,;:] )[^\W\d_a-z]\w+|(?<=[^\W\d_] )(?-i:[A-Z])\w*(?: [A-Z]\w*)*",
+    r"```.*?(?:```|\Z)|\$\$[^$]{1,400}\$\$|\$[^$\n]{1,200}\$|\\\(.{1,200}?\\\)"
+    r"|\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”|«[^»\n]{1,200}»|https?://\S+|\S+@\S+\.\w+|\d+(?:[.,:]\d+)*"
+    r"|(?<=[^\W\d_][ ,;:] )[^\W\d_a-z]\w+|(?<=[^\W\d_] )(?-i:[A-Z])\w*(?: [A-Z]\w*)*",
     re.DOTALL,
 )
 _MARKS: Final = re.compile(r"[\W_]+")

@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | attribute | schema`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -96,6 +96,43 @@ def parser() -> argparse.ArgumentParser:
     measure.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     measure.set_defaults(run=_eval)
 
+    trace = commands.add_parser(
+        "attribute",
+        help="trace behaviours to training data",
+        description="Say which features of the prompts go with which behaviours of the answers, and in which sources.",
+    )
+    trace.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="JSONL (.gz, .zst) or Parquet file, or a folder of them"
+    )
+    trace.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="folder for attribute.html, .md, .json and exports"
+    )
+    trace.add_argument(
+        "--work", type=Path, metavar="DIR", help="folder that keeps what was read: a run that was cut off goes on"
+    )
+    trace.add_argument("--trace", type=Path, metavar="FILE", help="JSONL of failing exchanges or decision records to explain")
+    trace.add_argument(
+        "--source", default="", metavar="FIELD", help="field that names a row's source (default: source, dataset)"
+    )
+    trace.add_argument("--behaviour", action="append", default=[], metavar="NAME", help="report this one only; may be repeated")
+    trace.add_argument("--links", type=_count, default=10, metavar="N", help="links reported per behaviour (%(default)s)")
+    trace.add_argument("--support", type=float, default=20.0, help="votes that a feature and a behaviour need (%(default)s)")
+    trace.add_argument("--q", type=float, default=0.01, help="false discovery rate (%(default)s)")
+    trace.add_argument("--lift", type=float, default=1.5, help="lower bound that a lift must reach (%(default)s)")
+    trace.add_argument("--rate", type=float, default=0.1, help="P(behaviour | feature) from which on it matters (%(default)s)")
+    trace.add_argument(
+        "--target", type=float, default=0.1, help="the rate that counter-examples are to bring about (%(default)s)"
+    )
+    trace.add_argument(
+        "--counter-examples", type=_count, default=200, metavar="N", help="per link and origin, 0 = none (%(default)s)"
+    )
+    trace.add_argument("--no-ids", action="store_true", help="write no lists of ids")
+    trace.add_argument("--no-text", action="store_true", help="show and export no text, only ids and names")
+    trace.add_argument("--scheduler", default="", metavar="ADDRESS", help="run on this Dask cluster, tcp://host:8786")
+    trace.add_argument("--processes", type=_count, default=0, help="worker processes (default: one a core)")
+    trace.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    trace.set_defaults(run=_attribute)
+
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(run=_schema)
     return root
@@ -189,6 +226,38 @@ def _eval(arguments: argparse.Namespace) -> int:
         models=arguments.models,
         quiet=arguments.quiet,
     )
+
+
+def _attribute(arguments: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("polars", "scipy", "matplotlib") if find_spec(name) is None]
+    if missing:
+        print(
+            f"chunkguard: attribute needs {', '.join(missing)}: install chunkguard with the extra 'attribute'", file=sys.stderr
+        )
+        return FAILED
+    from attribution.command import Wishes, run
+    from attribution.links import Bars
+
+    bars = Bars(
+        support=arguments.support, q=arguments.q, lift=arguments.lift, rate=arguments.rate, target=arguments.target
+    )  # fmt: skip
+    wishes = Wishes(
+        bars,
+        work=arguments.work,
+        source_field=arguments.source,
+        behaviours=tuple(arguments.behaviour),
+        shown=arguments.links,
+        counters=arguments.counter_examples,
+        trace=arguments.trace,
+        ids=not arguments.no_ids,
+        texts=not arguments.no_text,
+        scheduler=arguments.scheduler,
+        processes=arguments.processes,
+        quiet=arguments.quiet,
+    )
+    return run(arguments.paths, arguments.out, wishes)
 
 
 def _count(text: str) -> int:
