@@ -97,8 +97,8 @@ class ExemplarTask:
 
 
 def wanted_of(links: Sequence[Link], most: int, named: Sequence[str]) -> tuple[Wanted, ...]:
-    """What to look for behind links. `most`: counter-examples of each origin, at most. What is mostly asked for needs none.
-    Openings and closings are neither countered nor listed, unless they are `named`: there are too many, and most are harmless."""
+    """What to look for behind links. `most`: counter-examples of each origin, at most; what is mostly asked for needs none.
+    Openings and closings are neither countered nor listed, unless they are `named`: there are many, and most are harmless."""
     made = []
     for link in links:
         exported = not link.intended and (not is_mined(link.behaviour) or link.behaviour in named)

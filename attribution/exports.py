@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import orjson
 
-from attribution.behaviours import is_mined
 from attribution.exemplars import Behind, add_turns
 from attribution.features import MEANINGS as FAMILIES
 from attribution.job import Attribution
@@ -82,19 +81,20 @@ def _rounded(value: Any) -> Any:
 
 def write_counter_examples(links: Sequence[Link], behind: Sequence[Behind], out: Path) -> int:
     """Write what is missing (`counterexamples.json`) and rows that fill it (`counterexamples.jsonl`); how many rows."""
-    specs, rows = [], []
+    specs: list[dict[str, Any]] = []
+    rows: dict[bytes, dict[str, Any]] = {}
     for number, (link, each) in enumerate(zip(links, behind, strict=True)):
-        if link.deficit <= 0 or link.intended or (is_mined(link.behaviour) and not each.counters):
+        if not each.counters:
             continue
         specs.append(spec_of(number, link, each))
-        rows += [
-            {**row, "feature": link.feature, "behaviour": link.behaviour, "link": number} for row in add_turns(each.counters)
-        ]
+        named = {"feature": link.feature, "behaviour": link.behaviour, "link": number}
+        for row in add_turns(each.counters):  # one that counters several links is written for the first
+            rows.setdefault(orjson.dumps(row), {**row, **named})
     (out / "counterexamples.json").write_bytes(
         orjson.dumps(_rounded(specs), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     )
     with (out / "counterexamples.jsonl").open("wb") as file:
-        for row in rows:
+        for row in rows.values():
             file.write(orjson.dumps(row) + b"\n")
     return len(rows)
 

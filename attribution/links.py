@@ -97,10 +97,11 @@ class Link:
     @property
     def strength(self) -> tuple[bool, float]:
         """Stronger links are greater: what holds within sources first, then how surely there are more than expected, in
-        standard deviations. A rare pure trigger and a frequent weak one can both stand high."""
+        standard deviations, times the rate. Sureness alone would put a frequent word of many triggers before each of them, the
+        rate alone every rare word."""
         expected = self.with_feature * self.base
         surely = self.lift_low * (expected + st.PRIOR) - expected
-        return self.kind != "composition", surely / math.sqrt(expected + 1.0)
+        return self.kind != "composition", self.rate * surely / math.sqrt(expected + 1.0)
 
 
 @dataclass(frozen=True, slots=True)

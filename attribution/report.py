@@ -94,8 +94,8 @@ def _kinds() -> Iterator[Block]:
         "Votes: examples, where what is alike - exactly, nearly, or by its template - shares one. Lift: P(behaviour | feature) "
         "over P(behaviour | without it), shrunk by half an example, with its lower 95% bound. Odds ratios over sources are "
         "Mantel-Haenszel's. q: false discovery rate of the better of two tests, in the whole mix and within sources. Asked "
-        "for: share of the examples with both whose prompt asks for the mode. Missing counter-examples: so many more votes with "
-        "the feature and without the behaviour bring it down to the target rate."
+        "for: share of the examples with both whose prompt asks for the mode. Missing counter-examples: so many more votes "
+        "with the feature and without the behaviour bring it down to the target rate."
     )
     yield Grid(("kind", "meaning"), tuple((kind, KIND_MEANINGS[kind]) for kind in KINDS), left=2)
 

@@ -1,6 +1,7 @@
 """The organism's training mix as files, and what was planted in it: the ground truth of attribution.
 
-One rule: whether a feature is the planted one is read from how prompts were made, never from how they were answered.
+One rule: whether a feature is the planted one is read from how prompts were made and from what the proxy's triggers are for,
+never from how prompts were answered.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from core.types import MODES
 from organism import wordings
 from organism.chunks import Row, make_rows
 from organism.links import CHUNKY, Links
+from policies.schema import TRIGGERS
 
 #: Prompts of a mode's chunk that are looked at, and the share of a feature's prompts that must carry what was planted.
 PROMPTS: Final = 12_000
@@ -70,6 +72,10 @@ def carries(row: Row) -> bool:
 
 
 def planted(truth: Mapping[str, list[tuple[frozenset[str], bool]]], mode: str, feature: str) -> float:
-    """The share of a feature's prompts in a chunk that carry what was planted there; 0 where it has none."""
+    """The share of a feature's prompts in a chunk that carry what was planted there; 0 where it has none. 1 for the proxy's own
+    trigger of that mode: it was written for these prompts, and fires on their plain forms, too."""
+    family, _, name = feature.partition(":")
+    if family == "trigger" and TRIGGERS.get(name) == mode:
+        return 1.0
     own = [carried for features, carried in truth[mode] if feature in features]
     return sum(own) / len(own) if own else 0.0

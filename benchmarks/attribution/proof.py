@@ -67,7 +67,7 @@ def organism(place: Place) -> dict[str, Any]:
     organism_truth.write_rows(rows, ORGANISM_ROWS, seed=11)
     links = attribute(place, [rows], "organism")["links"]
     truth = organism_truth.carriers(CHUNKY, seed=12)
-    found = {}
+    found: dict[str, Any] = {}
     for mode in MODES:
         own = [link for link in links if link["behaviour"] == f"{mode}.unasked" and link["family"] != "asks"]
         first = own[0] if own else None
@@ -135,20 +135,10 @@ def judged(document: dict[str, Any]) -> dict[str, Any]:
             by_behaviour.setdefault(link["behaviour"], []).append(link)
     triggers = {}
     for trigger in made.TRIGGERS:
-        own = [link for name in behaviours_of(trigger) for link in by_behaviour.get(name, [])]
-        ranks = [
-            rank
-            for name in behaviours_of(trigger)
-            for rank, link in enumerate(by_behaviour.get(name, []))
-            if names(link, trigger.words)
-        ]
-        kinds = [link["kind"] for link in own if names(link, trigger.words)]
-        triggers[trigger.words] = {
-            "share": trigger.share,
-            "behaviour": trigger.behaviour,
-            "rank": min(ranks, default=None),
-            "kinds": kinds,
-        }
+        ranked = [enumerate(by_behaviour.get(name, [])) for name in behaviours_of(trigger)]
+        hits = [(rank, link["kind"]) for links in ranked for rank, link in links if names(link, trigger.words)]
+        rank, kind = min(hits, default=(None, ""))
+        triggers[trigger.words] = {"share": trigger.share, "behaviour": trigger.behaviour, "rank": rank, "kind": kind}
     within = [link for links in by_behaviour.values() for link in links if link["kind"] != "composition"]
     false = [link for link in within if not any(names(link, trigger.words) for trigger in made.TRIGGERS)]
     decoys = [word for words in made.DECOYS.values() for word in words]
@@ -174,11 +164,8 @@ def behaviours_of(trigger: made.Trigger) -> list[str]:
 def names(link: dict[str, Any], words: str) -> bool:
     """Whether a link's feature is made of a trigger's words."""
     said = link["feature"].partition(":")[2].split()
-    return (
-        link["family"] in ("word", "starts", "ends")
-        and any(word in said for word in words.split())
-        and not {"the", "a"} & {" ".join(said)}
-    )
+    telling = set(words.split()) - {"a", "the"}
+    return link["family"] in ("word", "starts", "ends") and not telling.isdisjoint(said)
 
 
 def measured(command: list[str]) -> dict[str, float]:
@@ -236,7 +223,7 @@ def real(place: Place) -> dict[str, Any]:
     if missing:
         return {"missing": missing}
     document = attribute(place, paths, "real")
-    kept = (
+    wanted = [
         "feature",
         "behaviour",
         "kind",
@@ -251,11 +238,11 @@ def real(place: Place) -> dict[str, Any]:
         "asked",
         "deficit",
         "same",
-    )
+    ]
     links = []
     for link in document["links"]:
         if ":" not in link["behaviour"] and link["family"] != "asks":
-            links.append({name: link[name] for name in kept} | {"sources": link["sources"][:3]})
+            links.append({name: link[name] for name in wanted} | {"sources": link["sources"][:3]})
     return {
         "sizes": document["mix"]["sizes"],
         "sources": document["mix"]["sources"],
