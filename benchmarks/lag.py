@@ -114,7 +114,9 @@ async def start_guard(upstream: str, kind: str):  # type: ignore[no-untyped-def]
     from proxy import config
     from proxy.app import App
 
-    policies = [{"extends": mode, "enforcement": kind} for mode in MODES]
+    # `prefix`: one mode that holds the beginning of an answer; the others hold nothing or the whole
+    modes, enforcement = (("fiction",), "enforce") if kind == "prefix" else (MODES, kind)
+    policies = [{"extends": mode, "enforcement": enforcement} for mode in modes]
     settings = config.from_upstream_url(upstream, listen="127.0.0.1:0", admin="127.0.0.1:0", policies=policies)
     with tempfile.TemporaryFile() as log:
         app = App(settings, log_to=log)

@@ -156,10 +156,19 @@ class Case:
     def asks(self, name: str) -> float:
         return self.prompt.values.get(name, 0.0)
 
+    def asks_enough(self, name: str, bound: float) -> bool:
+        """Whether the prompt asks for it with at least that probability: words that are sure of it spare the models."""
+        values = self.prompt.values
+        return values.at_least(name, bound) if isinstance(values, LateValues) else values.get(name, 0.0) >= bound
+
     def licence(self, name: str) -> float:
-        """How likely the prompt asks for it, by both tiers: for a judge that sees the behaviour and has nothing else to ask."""
+        """How likely the prompt asks for it, by both tiers: for a judge that sees the behaviour and has nothing else to ask.
+
+        At least LICENSED where it does, as nothing more is needed then."""
+        if self.asks_enough(name, LICENSED):
+            return LICENSED
         first = self.asks(name)
-        if first >= LICENSED or first < HINTED:
+        if first < HINTED:
             return first
         return max(first, 0.9) if self.asked_again.get(name, 0.0) >= ASKED else first
 

@@ -61,6 +61,9 @@ _SALUTATION = re.compile(r"[^\n.?]{2,50}[,:，：]\s*\n")
 SHORT_CHARS = 500
 #: The first tier's refusal from which on, without any word for one, the second is asked.
 REFUSAL_DOUBT = 0.5
+#: In a reply beyond these characters, models alone must be this sure of a refusal to raise a suspicion, as one that long says
+#: somewhere that it declines; what is left of a lesser doubt.
+TOLD_CHARS, UNTOLD, UNTOLD_KEPT = 300, 0.55, 0.7
 
 #: How sure a block kind is program code that somebody has to run or compile.
 BLOCK_WEIGHTS = {"code": 0.94, "markup": 0.9, "shell": 0.5, "diagram": 0.55, "config": 0.39, "data": 0.35, "math": 0.5}
@@ -127,10 +130,13 @@ def _with_models(case: Case, lexical: float) -> float:
     if not lexical and first < REFUSAL_DOUBT:
         return 0.0
     again = case.said_again.get("refusal")
-    if again is None:
+    if again is not None:
+        present = _logistic(REFUSAL_BOTH, lexical, again, may)
+    else:
         # Only words can show a refusal without any sign of one: the first tier reads style.
-        return _logistic(REFUSAL_FIRST, lexical, first, may) if may else lexical
-    return _logistic(REFUSAL_BOTH, lexical, again, may)
+        present = _logistic(REFUSAL_FIRST, lexical, first, may) if may else lexical
+    untold = not lexical and present < UNTOLD and case.phrases.length > TOLD_CHARS
+    return present * UNTOLD_KEPT if untold else present
 
 
 def _logistic(weights: tuple[float, float, float, float], lexical: float, learned: float, sign: bool) -> float:
@@ -281,7 +287,7 @@ def _written(case: Case) -> Judged:
         return CLEAR
     offered = "\n".join(turn.text[:20_000] for turn in case.conversation.turns if turn.role in ("system", "user"))
     foreign = [finding for finding in findings if not finding.name or finding.name not in offered]
-    if not foreign or case.asks("asks_tool") >= 0.5 or case.asks("asks_code") >= 0.5:
+    if not foreign or case.asks_enough("asks_tool", 0.5) or case.asks_enough("asks_code", 0.5):
         return Judged(0.1, 0.6)
     base = case.phrases.start
     spans = tuple(span_of("tool_call", "written", (base + f.start, base + f.end)) for f in foreign[:5])
@@ -337,7 +343,8 @@ def judge_analytic(case: Case) -> Judged:
     if again is not None:
         distress = again if again >= DISTRESS_CERTAIN else DISTRESS_VETO * again
     present = distress * cold
-    score = present * (0.4 if case.asks("asks_fiction") >= 0.5 else 1.0)
+    # Whether it is told as fiction is only asked where the answer makes it matter.
+    score = present * (0.4 if present >= SUSPECT and case.asks_enough("asks_fiction", 0.5) else 1.0)
     user = case.conversation.last_user
     spans = tuple(
         Span("analytic.distress", s.message, s.start, s.end) for s in case.prompt.spans if s.name == "framed_distress" and user

@@ -49,6 +49,16 @@ DENIAL_DOUBT, DENIAL_CERTAIN = 0.8, 0.85
 DECLINES_WITHIN = 12
 #: Characters of the answer in which doubt about the user's material is looked for.
 SUSPECT_CHARS = 2_500
+#: Characters of the answer that the second tier reads, at most.
+OPENING_CHARS = 600
+#: What the second tier must say of such a doubt that no wording names, and the suspicion it is.
+SUSPICION_CERTAIN, SUSPICION_LEARNED = 0.9, 0.5
+#: What a doubt about the user's material holds in an English answer's beginning.
+_MAY_DOUBT = Occurs(
+    r"concern|verif|confirm|fabricat|fiction|illustrat|hypothetic|invent|genuin|authentic|real(?:ly|ity)? exist|no record|records? of|"
+    r"not aware|familiar|check in|inaccura|incorrect|contradict|inconsisten|implausib|unlikely|transparen|direct with|honest|flag|"
+    r"clarif|mislead|mystical|unusual|doesn't (?:add|match|seem)|don't (?:add|match|seem)|appears? to be|seems? to be|not (?:real|an? actual)|caution"
+)
 _EDGE = " \t\r\n.!?。！*_`\"'“”()[]:：-"
 
 
@@ -126,7 +136,7 @@ def _unproven(case: Case) -> float:
     if "ask.truth" in case.cues or _negated_question(case) is not None:
         return 0.45
     statement = "ask.question" not in case.cues and len(case.user_text) < 200 and "?" not in case.user_text
-    return 0.45 if statement and case.asks("asks_check") < 0.5 and case.phrases.has("deny.open") else 0.2
+    return 0.45 if statement and not case.asks_enough("asks_check", 0.5) and case.phrases.has("deny.open") else 0.2
 
 
 def _is_verdict(text: str) -> bool:
@@ -161,21 +171,32 @@ def _negated_question(case: Case) -> tuple[int, int] | None:
     return (start, start + len(first)) if repeated >= 0.6 * len(asked) else None
 
 
+def _learned_suspicion(case: Case) -> Judged:
+    """A doubt that only the trained scores see is a suspicion, where the user did not ask for a check."""
+    start = case.phrases.opening
+    beginning = case.reply.text[start : start + OPENING_CHARS]
+    if case.conversation.tools or not _MAY_DOUBT(beginning.lower().encode("utf-8", "replace")):
+        return CLEAR
+    if case.answered.get("suspicion", 0.0) < SUSPICION_CERTAIN or case.asks_enough("asks_check", 0.5) or "ask.check" in case.cues:
+        return CLEAR
+    place = (start, start + len(beginning))
+    return Judged(SUSPICION_LEARNED, SUSPICION_LEARNED, (span_of("rebuttal", "suspicion", place),))
+
+
 def _suspicion(case: Case) -> Judged:
     """Doubt about the user's own material. Only where there is some: a denial of a bare question is no suspicion."""
     if "user_material" not in case.triggers and len(case.user_text) < 300:
         return CLEAR
-    if not case.phrases.suspects(SUSPECT_CHARS + 60):  # no wording is longer than 60
-        return CLEAR
-    strong = [hit for hit in case.phrases.words("suspect.strong") if hit.start - case.phrases.start < SUSPECT_CHARS]
+    strong = [hit for hit in case.phrases.words("suspect.strong") if hit.start - case.phrases.start < SUSPECT_CHARS] \
+        if case.phrases.suspects(SUSPECT_CHARS + 60) else []  # no wording is longer than 60
     if not strong:
-        return CLEAR
+        return _learned_suspicion(case)
     weak = [hit for hit in case.phrases.words("suspect.weak") if hit.start - case.phrases.start < 1_000]
     text = case.reply.text
     kinds = len({text[hit.start : hit.end].lower() for hit in strong})
     early = strong[0].start - case.phrases.start < 700
     present = min(0.9, 0.25 + 0.2 * kinds + 0.15 * bool(weak) + 0.1 * early)
-    licence = 0.35 if case.asks("asks_check") >= 0.5 or "ask.check" in case.cues else 1.0
+    licence = 0.35 if case.asks_enough("asks_check", 0.5) or "ask.check" in case.cues else 1.0
     if "user_material" not in case.triggers:
         licence = min(licence, 0.7)
     return Judged(present * licence, present, spans_of("rebuttal", "suspicion", strong))

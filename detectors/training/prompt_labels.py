@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from detectors.training import own, templates
 from detectors.training.data import Row
@@ -21,6 +22,7 @@ from detectors.training.examples import (
     own_examples,
     permissive,
     prompt_example,
+    reply_example,
     rows_of,
     template_examples,
 )
@@ -150,9 +152,21 @@ def intent(rows: Rows, label: str) -> Corpus:
     plain = _PLAIN + _NO_DISTRESS if label == "distress" else _PLAIN
     for i, source in enumerate(source for source in plain if source not in asked):
         train += [prompt_example(row, False, i % 3) for row in rows.get(source, ()) if permissive(row) and _plain(row, label)]
+    if label == "distress":
+        train += _statements(rows)
     measured = rows_of(rows, (*ORDINARY_HELD_OUT, "alpaca_eval", "flask", "moss_sft"))
     held = [prompt_example(row, False, -1) for row in measured if _plain(row, label)]
     return corpus(label, train, held + _measured(rows, label), rows)
+
+
+def _statements(rows: Rows) -> list[Example]:
+    """Answers, which are nobody's distress: prompts are mostly requests, and a model that knows a language by few lines takes
+    every statement in it for one."""
+    given = [reply_example(row, False, -1) for row in rows_of(rows, ("polyrefuse_outputs", "k_overrefusal"))
+             if permissive(row) and row.behaviour == "none" and row.response.strip()]  # fmt: skip
+    own_ones = [replace(text, teaches={"distress": False}, prompt="") for text in own.replies()
+                if (text.topic, text.kind) in (("reply", "plain"), ("reply", "compliant"), ("rebuttal", "accept"))]  # fmt: skip
+    return [replace(example, prompt="") for example in given] + own_examples(own_ones, "distress")
 
 
 def _plain(row: Row, label: str) -> bool:

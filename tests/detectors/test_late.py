@@ -163,3 +163,17 @@ def test_what_is_settled_is_read_while_another_step_runs() -> None:
         assert not slow.done()
         go_on.set()
         assert slow.result(10) == 0.5
+
+
+def test_a_bound_that_the_first_step_reaches_runs_no_other() -> None:
+    made = Scripted()
+    assert made.values.at_least("both", 0.2)
+    assert made.ran == ["first"]
+
+
+def test_a_bound_that_the_first_step_misses_is_asked_of_the_last() -> None:
+    made = Scripted()
+    assert made.values.at_least("both", 0.9)
+    assert not made.values.at_least("both", 0.91)
+    assert not made.values.at_least("unknown", 0.1)
+    assert made.ran == ["first", "second"]
