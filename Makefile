@@ -17,13 +17,14 @@ TRAIN_PIP := $(TRAIN_VENV)/bin/python -m pip --disable-pip-version-check -qq
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN_PACKAGES := nginx prometheus
 
-.PHONY: help setup demo test lint format types unit test-system system-packages bench bench-packages train lock schema clean
+.PHONY: help setup demo test lint format types unit test-system system-packages bench bench-packages train lock schema clean attribute-proof
 
 help:
 	@echo "make demo [ONCE=1]   set up, run the four examples with and without the guard (no key, no network)"
 	@echo "make test            set up, ruff, mypy --strict, every test"
 	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
 	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
+	@echo "make attribute-proof attribution on made and real training data whose links are known (resumable, up to an hour)"
 	@echo "make train DATA=...  rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
 	@echo "make lock            renew requirements/*.lock;   make clean: remove everything that was made here"
 
@@ -77,6 +78,10 @@ bench-packages: DEBIAN_PACKAGES := nginx wrk
 bench: $(STAMP) bench-packages
 	$(BIN)/python benchmarks/run.py
 
+# Figures are kept in build/attribute-proof: a stage that is done is not run again.
+attribute-proof: $(STAMP)
+	$(BIN)/python -m benchmarks.attribution.proof --data $(DATA) --json benchmarks/results/attribution.json
+
 # --- rebuilding what is committed -------------------------------------------------------------------------------------
 
 # The second tier is fine-tuned with torch, which nothing else needs: in an environment of its own. Half an hour on one core.
@@ -104,8 +109,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes
 lock: $(STAMP)
 	$(COMPILE) pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --group build -o requirements/build.lock
-	$(COMPILE) --extra training --extra eval --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --extra training --extra eval --extra attribute --extra cluster --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
 
 clean:
 	rm -rf $(VENV) $(TRAIN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache
-	find core detectors policies proxy evaluation tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find core detectors policies proxy evaluation attribution tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -52,7 +52,7 @@ class Processes:
 class Cluster(AbstractContextManager["Cluster"]):
     """The workers of a Dask scheduler. `fold` merges on them, so that only one result travels here."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, timeout: str = "10s") -> None:
         """`address`: of the scheduler, `tcp://host:8786`. Raises ConfigError where Dask is not installed or not reached."""
         try:
             from distributed import Client as Untyped
@@ -60,7 +60,7 @@ class Cluster(AbstractContextManager["Cluster"]):
             raise ConfigError([Problem("--scheduler", "", "install chunkguard with the extra 'cluster' (Dask)")]) from None
         connect: Any = Untyped
         try:
-            self._client: Any = connect(address, timeout="10s")
+            self._client: Any = connect(address, timeout=timeout)
         except (OSError, ValueError) as error:
             raise ConfigError([Problem("--scheduler", address, str(error))]) from None
 

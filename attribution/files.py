@@ -96,7 +96,7 @@ def _stretches(path: Path, kind: Kind, scale: float) -> Iterator[tuple[int, int,
         yield from _plain_stretches(path, max(1, int(PLAIN_BYTES * scale)))
     elif kind == "parquet":
         step = max(1, int(PARQUET_ROWS * scale))
-        rows = cast("int", _parquet(path).select(pl.len()).collect().item())
+        rows = cast("int", _collected(_parquet(path).select(pl.len()), path).item())
         for start in range(0, rows, step):
             yield start, min(start + step, rows), start + 1
     else:
@@ -181,11 +181,16 @@ def _parquet(path: Path) -> pl.LazyFrame:
     return pl.scan_parquet(path, glob=False)
 
 
-def _parquet_rows(part: Part) -> Iterator[Read]:
+def _collected(frame: pl.LazyFrame, path: Path) -> pl.DataFrame:
     try:
-        frame = _parquet(Path(part.path)).slice(part.start, part.end - part.start).collect()
+        return frame.collect()
     except pl.exceptions.PolarsError as error:
-        raise OSError(22, f"not readable as Parquet: {error}", part.path) from error
+        raise OSError(22, f"not readable as Parquet: {error}", str(path)) from error
+
+
+def _parquet_rows(part: Part) -> Iterator[Read]:
+    path = Path(part.path)
+    frame = _collected(_parquet(path).slice(part.start, part.end - part.start), path)
     for number, row in enumerate(frame.iter_rows(named=True), part.line):
         yield Read(number, row)
 

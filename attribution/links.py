@@ -17,7 +17,7 @@ from attribution import statistics as st
 from attribution.behaviours import UNASKED
 from attribution.counts import ANY, Vocabulary
 from attribution.duplicates import VOTE
-from attribution.features import INTENDED, Family, family_of
+from attribution.features import FAMILIES, INTENDED, Family, family_of
 from core.types import MODES
 
 Kind = Literal["within-source", "mixed", "composition"]
@@ -149,7 +149,9 @@ def find_links(counts: pl.DataFrame, vocabulary: Vocabulary, bars: Bars) -> Foun
     chosen, figures = _tested(pairs, cells, margins, tests, bars)
     links = [_link(at, pairs, cells, margins, figures, vocabulary, bars) for at in chosen]
     _add_asked(links, joint, vocabulary)
-    links.sort(key=lambda link: (vocabulary.behaviours.index(link.behaviour), *(-float(part) for part in link.strength)))
+    # Of features of the same examples the most telling name first: a trigger, a form, a word.
+    place = {name: number for number, name in enumerate(vocabulary.behaviours)}
+    links.sort(key=lambda link: (place[link.behaviour], *(-float(part) for part in link.strength), FAMILIES.index(link.family)))
     return Found(tests, links)
 
 

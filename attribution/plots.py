@@ -67,6 +67,9 @@ def short(text: str, limit: int = _NAME) -> str:
 def odds_figure(links: Sequence[Link]) -> Figure:
     """A line a link: the odds ratio in the whole mix and within sources."""
     figure = Figure(figsize=(11, max(2.6, 1.5 + 0.3 * len(links))), layout="constrained")
+    if not links:
+        _nothing(figure)
+        return figure
     axis = figure.subplots()
     places = np.arange(len(links))
     for shift, colour, mark, name, values in (
@@ -87,10 +90,7 @@ def odds_figure(links: Sequence[Link]) -> Figure:
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("odds ratio (log); the line ends at the lower 95% bound; shaded: composition only")
-    if links:
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0 + 0.55 / max(2.6, 1.5 + 0.3 * len(links))), ncols=2)
-    else:
-        _nothing(figure)
+    figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 
