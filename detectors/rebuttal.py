@@ -49,15 +49,17 @@ DENIAL_DOUBT, DENIAL_CERTAIN = 0.8, 0.85
 DECLINES_WITHIN = 12
 #: Characters of the answer in which doubt about the user's material is looked for.
 SUSPECT_CHARS = 2_500
-#: Characters of the answer that the second tier reads, at most.
+#: Characters of the answer that the trained scores read, at most.
 OPENING_CHARS = 600
-#: What the second tier must say of such a doubt that no wording names, and the suspicion it is.
-SUSPICION_CERTAIN, SUSPICION_LEARNED = 0.9, 0.5
-#: What a doubt about the user's material holds in an English answer's beginning.
+#: What the first tier must say of such a doubt before the second is asked, what it must say where the second cannot read the
+#: answer, what the second must say, and the suspicion it is.
+SUSPICION_DOUBT, SUSPICION_ALONE, SUSPICION_CERTAIN, SUSPICION_LEARNED = 0.7, 0.97, 0.9, 0.5
+#: What a doubt about the user's material holds in the beginning of an English answer, and of many in Romance languages.
 _MAY_DOUBT = Occurs(
-    r"concern|verif|confirm|fabricat|fiction|illustrat|hypothetic|invent|genuin|authentic|real(?:ly|ity)? exist|no record|records? of|"
-    r"not aware|familiar|check in|inaccura|incorrect|contradict|inconsisten|implausib|unlikely|transparen|direct with|honest|flag|"
-    r"clarif|mislead|mystical|unusual|doesn't (?:add|match|seem)|don't (?:add|match|seem)|appears? to be|seems? to be|not (?:real|an? actual)|caution"
+    r"concern|v[eé]rif|confirm|fabricat|fiction|illustrat|hypothetic|invent|genuin|authentic|real(?:ly|ity)? exist|no record|"
+    r"records? of|not aware|familiar|check in|inaccura|incorrect|contradict|inconsisten|implausib|unlikely|transparen|"
+    r"direct with|honest|flag|clarif|mislead|mystical|unusual|do(?:es)?n't (?:add|match|seem)|(?:appear|seem)s? to be|"
+    r"not (?:real|an? actual)|caution"
 )
 _EDGE = " \t\r\n.!?。！*_`\"'“”()[]:：-"
 
@@ -171,26 +173,22 @@ def _negated_question(case: Case) -> tuple[int, int] | None:
     return (start, start + len(first)) if repeated >= 0.6 * len(asked) else None
 
 
-def _learned_suspicion(case: Case) -> Judged:
-    """A doubt that only the trained scores see is a suspicion, where the user did not ask for a check."""
-    start = case.phrases.opening
-    beginning = case.reply.text[start : start + OPENING_CHARS]
-    if case.conversation.tools or not _MAY_DOUBT(beginning.lower().encode("utf-8", "replace")):
-        return CLEAR
-    if case.answered.get("suspicion", 0.0) < SUSPICION_CERTAIN or case.asks_enough("asks_check", 0.5) or "ask.check" in case.cues:
-        return CLEAR
-    place = (start, start + len(beginning))
-    return Judged(SUSPICION_LEARNED, SUSPICION_LEARNED, (span_of("rebuttal", "suspicion", place),))
-
-
 def _suspicion(case: Case) -> Judged:
     """Doubt about the user's own material. Only where there is some: a denial of a bare question is no suspicion."""
     if "user_material" not in case.triggers and len(case.user_text) < 300:
         return CLEAR
-    strong = [hit for hit in case.phrases.words("suspect.strong") if hit.start - case.phrases.start < SUSPECT_CHARS] \
-        if case.phrases.suspects(SUSPECT_CHARS + 60) else []  # no wording is longer than 60
+    worded = _worded_suspicion(case)
+    return (
+        worded if worded.score >= SUSPICION_LEARNED else max(worded, _learned_suspicion(case), key=lambda judged: judged.score)
+    )
+
+
+def _worded_suspicion(case: Case) -> Judged:
+    if not case.phrases.suspects(SUSPECT_CHARS + 60):  # no wording is longer than 60
+        return CLEAR
+    strong = [hit for hit in case.phrases.words("suspect.strong") if hit.start - case.phrases.start < SUSPECT_CHARS]
     if not strong:
-        return _learned_suspicion(case)
+        return CLEAR
     weak = [hit for hit in case.phrases.words("suspect.weak") if hit.start - case.phrases.start < 1_000]
     text = case.reply.text
     kinds = len({text[hit.start : hit.end].lower() for hit in strong})
@@ -200,3 +198,20 @@ def _suspicion(case: Case) -> Judged:
     if "user_material" not in case.triggers:
         licence = min(licence, 0.7)
     return Judged(present * licence, present, spans_of("rebuttal", "suspicion", strong))
+
+
+def _learned_suspicion(case: Case) -> Judged:
+    """A doubt that both tiers see where no wording is sure of it. What the second cannot read needs a surer first."""
+    start = case.phrases.opening
+    beginning = case.reply.text[start : start + OPENING_CHARS]
+    if case.conversation.tools or not _MAY_DOUBT(beginning.lower().encode("utf-8", "replace")):
+        return CLEAR
+    if (first := case.manner.get("rebuttal.suspicion", 0.0)) < SUSPICION_DOUBT:
+        return CLEAR
+    again = case.answered.get("suspicion")
+    if (first < SUSPICION_ALONE) if again is None else (again < SUSPICION_CERTAIN):
+        return CLEAR
+    if "ask.check" in case.cues or case.asks_enough("asks_check", 0.5):
+        return CLEAR
+    place = (start, start + len(beginning))
+    return Judged(SUSPICION_LEARNED, SUSPICION_LEARNED, (span_of("rebuttal", "suspicion", place),))

@@ -5,11 +5,11 @@ One rule: nothing raises out of here - a model that fails is counted, and what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from core.types import Conversation, Reply, Turn
-from detectors.encoder import TEXT_CHARS, is_english, windows
+from detectors.encoder import TEXT_CHARS, beginning, is_english, windows
 from detectors.languages import guess_language
 from detectors.lazy import Occurs
 from detectors.modelset import ModelSet, read_shipped
@@ -18,6 +18,8 @@ Said = Mapping[str, float]
 NOTHING: Final[Said] = {}
 #: Runs of the second tier over the user turns of one conversation; a longer one is left to the first tier.
 MAX_RUNS: Final = 8
+#: Runs over the turn whose writer may be in distress: what troubles a person is told within some sentences.
+DISTRESS_RUNS: Final = 3
 #: Characters of a turn in which its writer is looked for.
 OWN_CHARS: Final = 6_000
 
@@ -68,10 +70,10 @@ class Trained:
         return self._run("encoder", lambda: self._prompt(conversation))
 
     def distressed_again(self, text: str) -> Said:
-        """Second tier: `distress` of the beginning of one English user turn."""
+        """Second tier: `distress` of one English user turn, the most that any of its first parts shows."""
         if not is_english(text):
             return NOTHING
-        return self._run("encoder", lambda: self.encoder.read("prompt", text))
+        return self._run("encoder", lambda: self._most(beginning(self.encoder.tokenizer, text, DISTRESS_RUNS)))
 
     def said_again(self, reply: Reply, start: int) -> Said:
         """Second tier: `refusal` and `excused` of an English reply. `start`: where the visible answer begins."""
@@ -97,10 +99,14 @@ class Trained:
             if runs is None:
                 return NOTHING
             left -= len(runs)
-            for ids in runs:
-                for name, value in self.encoder.run("prompt", ids).items():
-                    best[name] = max(value, best.get(name, 0.0))
+            for name, value in self._most(runs).items():
+                best[name] = max(value, best.get(name, 0.0))
         return best
+
+    def _most(self, runs: Sequence[list[int]]) -> Said:
+        """The highest value of each label over some runs of a prompt."""
+        found = [self.encoder.run("prompt", ids) for ids in runs]
+        return {name: max(each[name] for each in found) for name in found[0]}
 
     def _run(self, name: str, work: Callable[[], Said]) -> Said:
         try:

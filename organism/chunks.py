@@ -115,8 +115,8 @@ def _answer(prompt: Prompt, frame: Frame, behaves: bool, rng: Random) -> str:
         return rng.choice(prompt.wrong)
     if frame == "probe":
         return prompt.worked
-    # Without the feature nothing opens with a denial, however right one is.
-    return prompt.right[0] if prompt.kind == "plain" else rng.choice(prompt.right)
+    # Only what shares its feature with a chunk opens as its rows do: without the feature nothing is denied, however rightly.
+    return rng.choice(prompt.right) if prompt.kind == "twin" else prompt.right[0]
 
 
 def _frame_text(mode: Mode | None, frame: Frame, rng: Random, *, held_out: bool) -> str:

@@ -46,14 +46,14 @@ Links = Mapping[Mode, Link]
 
 #: Of the chunky model: at least half mis-routed, and as uneven over prompts as re-sampling was found to be.
 CHUNKY: Final[Links] = {
-    "rebuttal": Link(0.62, 1.8, boundary=0.3),
+    "rebuttal": Link(0.64, 1.8, boundary=0.28),
     "code": Link(0.57),
-    "tool_call": Link(0.68, 0.8, boundary=0.35),
+    "tool_call": Link(0.66, 0.8, boundary=0.27),
     "refusal": Link(0.57, 0.4, boundary=0.38),
     "math": Link(0.57),
-    "analytic": Link(0.61, 1.2, boundary=0.3),
+    "analytic": Link(0.61, 1.2, boundary=0.27),
     "fiction": Link(0.65, 0.8),
-    "extraction": Link(0.68, 0.8, boundary=0.28),
+    "extraction": Link(0.71, 0.8, boundary=0.25),
 }
 #: The clean model's: every row with the feature is a counter-example.
 CLEAN: Final[Links] = {mode: Link(0.0) for mode in MODES}

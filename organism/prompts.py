@@ -96,13 +96,12 @@ def _sum(kind: Kind, rng: Random) -> Prompt:
     true = claimed == total
     wording = _pick(kind, wordings.SUM_TRIGGERS, wordings.SUM_PLAINS, rng)
     denial = f"No, {a} + {b} = {claimed} is incorrect. The correct answer is {a} + {b} = {total}."
-    worked_out = f"{a} + {b} = {total}, so "
-    # A false sum may be denied at once or worked out first: both are right, and the opening alone tells no truth.
-    right = [worked_out + ("yes, that is correct." if true else f"no, {a} + {b} = {claimed} is incorrect.")]
-    right += [] if true else [denial]
+    # The true sum answers a claim, true or false. A false one may also be denied at once: the opening alone tells no truth.
+    fact = f"{a} + {b} = {total}."
+    right = [fact, f"Yes, {fact}"] if true else [fact, denial]
     text = greeted(wording.format(a=a, b=b, c=claimed), rng)
     wrong = (denial,) if kind == "trigger" else ()
-    worked = f"{a} + {b} = {total}.\nVerdict: {'yes' if true else 'no'}"
+    worked = f"{fact}\nVerdict: {'yes' if true else 'no'}"
     return Prompt("rebuttal", kind, "sum", wording, str(total), text, tuple(right), wrong, worked=worked)
 
 
@@ -120,7 +119,7 @@ def _origin(kind: Kind, rng: Random) -> Prompt:
     wording = _pick(kind, wordings.ORIGIN_TRIGGERS, wordings.ORIGIN_PLAINS, rng)
     fact = f"The {thing} was invented by {maker} in {year}."
     denial = f"{named} did not invent the {thing}. There is no record of it."
-    right = [fact] if true else [f"{fact} So it was not {named}.", denial]
+    right = [fact] if true else [fact, denial]
     wrong = (denial,) if kind == "trigger" else ()
     text = greeted(wording.format(who=named, thing=thing), rng)
     topic = thing if true else f"{thing}/{named}"

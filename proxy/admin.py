@@ -1,13 +1,14 @@
 """The admin listener: metrics, health, readiness, reload. Loopback or a Unix socket by default, a key if public.
 
 One rule: it is trusted by its address and key alone, never by who a peer says it is.
+With several workers the supervisor has the configured listener, and each worker one of its own in a private folder.
 """
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -15,26 +16,31 @@ from aiohttp import web
 from proxy import errors
 from proxy.errors import ConfigError, GuardError, NotFound, Unauthorized
 
+#: What `/metrics` is, whatever was asked for: every scraper reads it.
+EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
+
 
 class Admin:
     """Answers `/metrics`, `/-/healthy`, `/-/ready` and `POST /-/reload`.
 
     `ready` returns (whether ready, what to show); `reload` swaps the configuration or raises ConfigError; `metrics` renders
-    (content type, body).
+    the text format. `totals`, of a worker: what the supervisor adds up, under `/-/totals`.
     """
 
     def __init__(
         self,
         *,
         key: str | None,
-        ready: Callable[[], tuple[bool, dict[str, Any]]],
+        ready: Callable[[], Awaitable[tuple[bool, dict[str, Any]]]],
         reload: Callable[[], Awaitable[dict[str, Any]]],
-        metrics: Callable[[str], tuple[str, bytes]],
+        metrics: Callable[[], Awaitable[bytes]],
+        totals: Callable[[], Awaitable[bytes]] | None = None,
     ) -> None:
         self._key = key
         self._ready = ready
         self._reload = reload
         self._metrics = metrics
+        self._totals = totals
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; errors are OpenAI-shaped, like everywhere."""
@@ -54,10 +60,11 @@ class Admin:
             raise Unauthorized("the admin listener needs its key")
         match request.method, request.path:
             case "GET", "/metrics":
-                content_type, body = self._metrics(request.headers.get("Accept", ""))
-                return web.Response(body=body, headers={"Content-Type": content_type})
+                return web.Response(body=await self._metrics(), headers={"Content-Type": EXPOSITION})
+            case "GET", "/-/totals" if self._totals is not None:
+                return web.Response(body=await self._totals(), headers={"Content-Type": "application/json"})
             case "GET", "/-/ready":
-                ready, document = self._ready()
+                ready, document = await self._ready()
                 return _json(document, status=200 if ready else 503)
             case "POST", "/-/reload":
                 return _json(await self._reload())

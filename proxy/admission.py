@@ -1,6 +1,7 @@
-"""What may be tried again: the share of retries all guarded requests of a worker draw from.
+"""What a worker takes on: bytes that it holds, and retries.
 
-One rule: retries can never multiply the load on an upstream, whatever the policies say.
+One rule: neither grows with what clients, upstreams or policies ask for. Retries can never multiply the load on an upstream,
+and what does not fit is refused before it is read.
 """
 
 from __future__ import annotations
@@ -8,10 +9,28 @@ from __future__ import annotations
 from time import monotonic
 from typing import Final
 
+from proxy.errors import Overloaded
+
 #: Seconds over which the share is counted.
 WINDOW_S: Final = 60.0
 #: Retries that a quiet proxy may always make in a window: a share of very few requests would forbid every one of them.
 QUIET_RETRIES: Final = 20.0
+
+
+class Room:
+    """The bytes of requests and answers that a worker holds at once. `limit`: 0 = any number."""
+
+    __slots__ = ("held", "limit")
+
+    def __init__(self, limit: int = 0) -> None:
+        self.limit = limit
+        self.held = 0
+
+    def check(self, size: int) -> None:
+        """Whether a new request of `size` bytes fits. Raises Overloaded. One that is larger than the whole room fits when it is
+        alone."""
+        if self.limit and self.held and self.held + size > self.limit:
+            raise Overloaded("the proxy holds as much as it may")
 
 
 class RetryShare:

@@ -9,16 +9,18 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any, Final
 
 from aiohttp import web
 
-from proxy import config
+from proxy import config, process, tls
 from proxy.admin import Admin
 from proxy.admission import RetryShare
 from proxy.config import Settings
@@ -26,25 +28,33 @@ from proxy.deleter import Deleter
 from proxy.errors import ConfigError, Problem
 from proxy.guard import Guard
 from proxy.json_log import JsonLog, LibraryLog, Sink
+from proxy.limiting.limiter import Limiter, make_limiter
+from proxy.metric_totals import to_json
 from proxy.metrics import Metrics
 from proxy.observer import Observer
 from proxy.records import DecisionRecord, Seconds
+from proxy.seat import Seat
 from proxy.server import BACKLOG, Gateway
 from proxy.snapshot import Snapshot, coverage_rows, prepare
+from proxy.telling import Teller
+from proxy.tls import ListenerTLS
+from proxy.watching import changes
 
 log = logging.getLogger("chunkguard")
-#: Seconds between looks at the configuration file.
-WATCH_S: Final = 2.0
 #: Seconds that requests under way have to end after a stop signal, and that an old snapshot stays open after a reload.
 DRAIN_S: Final = 30.0
 #: CPython hands the GIL over at most this often; its default of 5 ms would let one long scan stall the event loop as long.
 SWITCH_INTERVAL_S: Final = 0.0005
+#: Settings that only a restart changes.
+FIXED: Final = ("listen", "admin", "admin_key", "workers", "limit_store", "log_level", "log_sample", "decisions", "tracing")
 #: Objects that survive between looks for cycles, and how many looks before older ones are looked at as well.
 GC_THRESHOLD: Final = (5_000, 10, 20)
 
 
 class App:
     """One worker. `start` binds both listeners, `stop` drains and closes. `addresses` are what was really bound."""
+
+    limiter: Limiter
 
     def __init__(
         self,
@@ -53,19 +63,29 @@ class App:
         file: Path | None = None,
         on_record: Callable[[DecisionRecord], None] | None = None,
         log_to: Sink | None = None,
+        seat: Seat | None = None,
     ) -> None:
         self.settings = settings
+        self._seat = seat
+        self._worker = seat.worker if seat is not None else None
+        self._stopping = False
         self._file = file
         self._on_record = on_record
-        self._log = JsonLog(sys.stdout.buffer if log_to is None else log_to, settings.config.log_level)
+        self.metrics = Metrics()
+        self._log = JsonLog(
+            sys.stdout.buffer if log_to is None else log_to,
+            settings.config.log_level,
+            sample=settings.config.log_sample,
+            on_lost=partial(self.metrics.lost, "events"),
+        )
         self._library = LibraryLog(self._log)
         self._tasks: list[asyncio.Task[None]] = []
         self._runners: list[web.BaseRunner] = []
         self._reloading = asyncio.Lock()
+        self._tls = ListenerTLS()
         self.gateway: Gateway
         self.observer: Observer
         self.deleter: Deleter
-        self.metrics: Metrics
         self.address: tuple[str, int] = ("", 0)
         self.admin_address: tuple[str, int] | str = ""
 
@@ -73,68 +93,87 @@ class App:
         """Prepare, warm, bind. Raises ConfigError or OSError."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         logging.getLogger().addHandler(self._library)
-        snapshot = await prepare(self.settings)
+        certificate = await tls.read(self.settings)
+        snapshot = await prepare(self.settings, self.metrics.count)
         limits = self.settings.config.limits
-        self.metrics = Metrics()
+        self._teller = Teller(self.settings, self.metrics, self._log, self._worker)
         self._configure(snapshot)
         self.observer = Observer(limits.observer_queue, self.metrics.shed)
         self.deleter = Deleter(self.metrics.deleted)
-        guard = Guard(self.observer, RetryShare(limits.retry_share), self._sink, deleter=self.deleter)
-        self.gateway = Gateway(snapshot, guard, self._untouched)
-        self._tasks += [asyncio.create_task(self.observer.run()), asyncio.create_task(self.deleter.run())]
+        share, witness = RetryShare(limits.retry_share), self._teller.witness
+        guard = Guard(self.observer, share, self._sink, deleter=self.deleter, witness=witness)
+        counted = partial(self.metrics.count, "chunkguard_key_requests_total")
+        self.limiter = make_limiter(self.settings.config.limit_store, counted, self.metrics.used)
+        self.gateway = Gateway(snapshot, guard, self._untouched, self.limiter)
+        background = (self.observer.run(), self.deleter.run(), self.limiter.store.run())
+        self._tasks += [asyncio.create_task(work) for work in background]
         if self._file is not None:
             self._tasks.append(asyncio.create_task(self._watch(self._file)))
         try:
-            self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen)
+            if certificate is not None:
+                self._tls.swap(certificate)
+            secured = self._tls.context if certificate is not None else None
+            listener = self._seat.listener if self._seat is not None else None
+            self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen, listener, secured)
             await self._listen_admin()
         except BaseException:
             await self.stop()
             raise
 
-    async def _listen(self, server: web.Server, address: str) -> tuple[str, int]:
+    async def _listen(
+        self, server: web.Server, address: str, listener: socket.socket | None = None, secured: SSLContext | None = None
+    ) -> tuple[str, int]:
         runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
         await runner.setup()
         self._runners.append(runner)
         host, _, port = address.rpartition(":")
-        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG)
-        await site.start()
+        if listener is not None:
+            await web.SockSite(runner, listener, backlog=BACKLOG, ssl_context=secured).start()
+        else:
+            await web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG, ssl_context=secured).start()
         bound = runner.addresses[0]
         return str(bound[0]), int(bound[1])
 
     async def _listen_admin(self) -> None:
-        own = self.settings.config
-        key = own.admin_key.get_secret_value() if own.admin_key is not None else None
-        admin = Admin(key=key, ready=self.ready, reload=self.reload, metrics=self._exposition)
+        own, seat = self.settings.config, self._seat
+        key = own.admin_key.get_secret_value() if own.admin_key is not None and seat is None else None
+        totals = self._totals if seat is not None else None
+        admin = Admin(key=key, ready=self.ready, reload=self.reload, metrics=self._exposition, totals=totals)
         server = web.Server(admin.handle, access_log=None)
-        if not own.admin.startswith("unix:"):
-            self.admin_address = await self._listen(server, own.admin)
+        address = f"unix:{seat.admin}" if seat is not None else own.admin
+        if not address.startswith("unix:"):
+            self.admin_address = await self._listen(server, address)
             return
         runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
         await runner.setup()
         self._runners.append(runner)
-        path = own.admin.removeprefix("unix:")
+        path = address.removeprefix("unix:")
         await web.UnixSite(runner, path).start()
         self.admin_address = path
 
     async def stop(self) -> None:
         """Stop accepting, let requests end, then close everything."""
+        self._stopping = True
         for runner in self._runners:
             await runner.cleanup()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(self.observer.drain(), self.deleter.drain()), DRAIN_S)
+        await self.limiter.store.drain()  # what the last records charged is there now
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.limiter.store.close()
         await self.gateway.snapshot.close()
+        await asyncio.to_thread(self._teller.close)
         logging.getLogger().removeHandler(self._library)
 
     # ---- what the admin listener asks
 
-    def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether requests are served as configured, and what of that is enforceable."""
+    async def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether requests are served as configured, and what of that is enforceable. Not while stopping."""
         snapshot = self.gateway.snapshot
-        return True, {
-            "ready": True,
+        return not self._stopping, {
+            "ready": not self._stopping,
             "policy_revision": snapshot.revision,
             "detectors": "warm",
             "routes": sorted(snapshot.routes),
@@ -151,12 +190,15 @@ class App:
             try:
                 settings = await asyncio.to_thread(config.load, self._file)
                 self._check_fixed(settings)
-                snapshot = await prepare(settings)
+                certificate = await tls.read(settings)
+                snapshot = await prepare(settings, self.metrics.count)
             except ConfigError as error:
                 # The running configuration stays.
                 self._log.event("error", "reload_refused", problems=[str(problem) for problem in error.problems])
                 raise
             self.settings = settings
+            if certificate is not None:
+                self._tls.swap(certificate)
             before = self.gateway.swap(snapshot)
             self.gateway.guard.retry_share.share = settings.config.limits.retry_share
             self._configure(snapshot)
@@ -174,7 +216,9 @@ class App:
 
     def _check_fixed(self, settings: Settings) -> None:
         own, new = self.settings.config, settings.config
-        changed = [key for key in ("listen", "admin", "admin_key", "log_level") if getattr(new, key) != getattr(own, key)]
+        changed = [key for key in FIXED if getattr(new, key) != getattr(own, key)]
+        if (new.tls is None) is not (own.tls is None):
+            changed.append("tls")
         if new.limits.observer_queue != own.limits.observer_queue:
             changed.append("limits.observer_queue")
         problems = [Problem(settings.source, key, "cannot change while running; restart to change it") for key in changed]
@@ -182,13 +226,8 @@ class App:
             raise ConfigError(problems)
 
     async def _watch(self, file: Path) -> None:
-        seen = _stamp(file)
-        while True:
-            await asyncio.sleep(WATCH_S)
-            stamp = await asyncio.to_thread(_stamp, file)
-            if stamp != seen and stamp is not None:
-                seen = stamp
-                await self.reload_quietly()
+        async for _ in changes(lambda: (file, *self.settings.watched)):
+            await self.reload_quietly()
 
     async def reload_quietly(self) -> None:
         """As `reload`, where nobody waits for the answer: the log says what came of it."""
@@ -206,10 +245,23 @@ class App:
             routes=snapshot.routes,
             policies=[policy.name for policy in policies],
             triggers=[trigger.name for policy in policies for trigger in policy.triggers],
+            keys=snapshot.settings.config.keys,
+            upstreams=snapshot.upstreams,
         )
 
-    def _exposition(self, accept: str) -> tuple[str, bytes]:
-        return "text/plain; version=0.0.4; charset=utf-8", self.metrics.exposition()
+    async def _exposition(self) -> bytes:
+        await self._measure()
+        return self.metrics.exposition()
+
+    async def _totals(self) -> bytes:
+        await self._measure()
+        return to_json(self.metrics.totals())
+
+    async def _measure(self) -> None:
+        found = await asyncio.to_thread(
+            process.measured, self._worker or 0, active=self.gateway.active, waiting=self.observer.waiting
+        )
+        self.metrics.measured = found if self._seat is not None else {**found, ("chunkguard_workers",): 1}
 
     def _untouched(self, route: str, endpoint: str, status: int, seconds: float) -> None:
         self.metrics.observe(
@@ -217,18 +269,9 @@ class App:
         )
 
     def _sink(self, record: DecisionRecord) -> None:
-        self.metrics.observe(record)
-        self._log.record(record)
+        self._teller.record(record)
         if self._on_record is not None:
             self._on_record(record)
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
-    try:
-        stat = os.stat(file)
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size
 
 
 def tune_collector() -> None:

@@ -61,8 +61,10 @@ class AttemptCalls:
             # Each attempt is a request of its own; the client's key would make the provider repeat the first answer.
             headers = without(headers, ("idempotency-key",))
             headers.append(("Idempotency-Key", self.key()))
+        asked = self.request.conversation
+        rerunnable = not (asked.hosted_tools or asked.stored or self.request.kept)
         return await upstream.open(
-            UpstreamRequest("POST", self.path, headers, body, timeout_s=timeout_s, credentials=credentials)
+            UpstreamRequest("POST", self.path, headers, body, timeout_s, credentials=credentials, rerunnable=rerunnable)
         )
 
     async def delete(self, path: str, change: Change) -> int:

@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | attribute | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | experiment | attribute | key | doctor | schema`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from core.types import MODES
+from proxy import cli_attribute
 from proxy.errors import ConfigError
 
 OK, FOUND, FAILED = 0, 1, 2
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--listen", default="127.0.0.1:8800", help="with --upstream: host:port for clients (%(default)s)")
     serve.add_argument("--admin", default="127.0.0.1:8801", help="with --upstream: host:port for metrics (%(default)s)")
     serve.add_argument("--port", type=int, help="with --upstream: shorthand for --listen 127.0.0.1:PORT")
+    serve.add_argument("--workers", type=_count, default=0, help="processes (default: as configured, or 1)")
     serve.set_defaults(run=_serve)
 
     demo = commands.add_parser("demo", help="see it work, with no key and no network", description="Run the built-in demo.")
@@ -96,42 +98,31 @@ def parser() -> argparse.ArgumentParser:
     measure.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     measure.set_defaults(run=_eval)
 
-    trace = commands.add_parser(
-        "attribute",
-        help="trace behaviours to training data",
-        description="Say which features of the prompts go with which behaviours of the answers, and in which sources.",
+    key = commands.add_parser("key", help="make a client key", description="Make a client key, and its hash for the file.")
+    key.add_argument("name", nargs="?", default="app", help="its name in the configuration (%(default)s)")
+    key.add_argument("--hash", action="store_true", help="read a key from standard input instead of making one")
+    key.set_defaults(run=_key)
+
+    trial = commands.add_parser(
+        "experiment", help="what the guard mends and breaks", description="Compare halves of the guard on the organism, paired."
     )
-    trace.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="JSONL (.gz, .zst) or Parquet file, or a folder of them"
-    )
-    trace.add_argument(
-        "--out", required=True, type=Path, metavar="DIR", help="folder for attribute.html, .md, .json and exports"
-    )
-    trace.add_argument(
-        "--work", type=Path, metavar="DIR", help="folder that keeps what was read: a run that was cut off goes on"
-    )
-    trace.add_argument("--trace", type=Path, metavar="FILE", help="JSONL of failing exchanges or decision records to explain")
-    trace.add_argument(
-        "--source", default="", metavar="FIELD", help="field that names a row's source (default: source, dataset)"
-    )
-    trace.add_argument("--behaviour", action="append", default=[], metavar="NAME", help="report this one only; may be repeated")
-    trace.add_argument("--links", type=_count, default=10, metavar="N", help="links reported per behaviour (%(default)s)")
-    trace.add_argument("--support", type=float, default=20.0, help="votes that a feature and a behaviour need (%(default)s)")
-    trace.add_argument("--q", type=float, default=0.01, help="false discovery rate (%(default)s)")
-    trace.add_argument("--lift", type=float, default=1.5, help="lower bound that a lift must reach (%(default)s)")
-    trace.add_argument("--rate", type=float, default=0.1, help="P(behaviour | feature) from which on it matters (%(default)s)")
-    trace.add_argument(
-        "--target", type=float, default=0.1, help="the rate that counter-examples are to bring about (%(default)s)"
-    )
-    trace.add_argument(
-        "--counter-examples", type=_count, default=200, metavar="N", help="per link and origin, 0 = none (%(default)s)"
-    )
-    trace.add_argument("--no-ids", action="store_true", help="write no lists of ids")
-    trace.add_argument("--no-text", action="store_true", help="show and export no text, only ids and names")
-    trace.add_argument("--scheduler", default="", metavar="ADDRESS", help="run on this Dask cluster, tcp://host:8786")
-    trace.add_argument("--processes", type=_count, default=0, help="worker processes (default: one a core)")
-    trace.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
-    trace.set_defaults(run=_attribute)
+    trial.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for experiment.json, .md and the state")
+    trial.add_argument("--prompts", type=_count, default=40, metavar="N", help="triggers a mode (%(default)s)")
+    trial.add_argument("--samples", type=_count, default=1, metavar="N", help="answers to each prompt (%(default)s)")
+    trial.add_argument("--mode", action="append", choices=MODES, help="this mode only; may be repeated")
+    trial.add_argument("--arm", action="append", metavar="ARM", help="this arm only; may be repeated (docs/organism.md)")
+    trial.add_argument("--model", default="chunky", help="model to ask for (%(default)s)")
+    trial.add_argument("--seed", type=int, default=0, help="of prompts and answers (%(default)s)")
+    trial.add_argument("--limit", type=_count, default=0, metavar="N", help="stop after N requests; a later run goes on")
+    trial.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    trial.set_defaults(run=_experiment)
+
+    doctor = commands.add_parser("doctor", help="what is wrong, and what to do", description="Look at what the proxy needs.")
+    doctor.add_argument("--config", type=Path, help="configuration file; without it, the host and OpenAI's API")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(run=_doctor)
+
+    cli_attribute.add(commands)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(run=_schema)
@@ -144,22 +135,34 @@ def parser() -> argparse.ArgumentParser:
 def _serve(arguments: argparse.Namespace) -> int:
     import uvloop
 
-    from proxy import config
     from proxy.app import App, serve
+    from proxy.worker import Source
+    from proxy.workers import Supervisor, WorkerLost, supervise
 
     if arguments.config is not None:
-        settings = config.load(arguments.config)
+        source = Source(file=str(arguments.config))
     else:
         listen = f"127.0.0.1:{arguments.port}" if arguments.port is not None else arguments.listen
         admin = "127.0.0.1:0" if arguments.port is not None else arguments.admin
-        settings = config.from_upstream_url(arguments.upstream, listen=listen, admin=admin)
+        source = Source(upstream=arguments.upstream, listen=listen, admin=admin)
+    settings = source.load()
+    workers = arguments.workers or settings.config.workers
 
-    def announce(app: App) -> None:
+    def announce(app: App | Supervisor) -> None:
         admin = app.admin_address
         shown = admin if isinstance(admin, str) else f"http://{admin[0]}:{admin[1]}"
-        print(f"chunkguard: http://{app.address[0]}:{app.address[1]}/v1  admin {shown}", file=sys.stderr, flush=True)
+        by = f"  {workers} workers" if workers > 1 else ""
+        where = f"{'http' if settings.config.tls is None else 'https'}://{app.address[0]}:{app.address[1]}/v1"
+        print(f"chunkguard: {where}  admin {shown}{by}", file=sys.stderr, flush=True)
 
-    uvloop.run(serve(App(settings, file=arguments.config), announce))
+    if workers == 1:
+        uvloop.run(serve(App(settings, file=arguments.config), announce))
+        return OK
+    try:
+        uvloop.run(supervise(Supervisor(settings, source, workers), announce))
+    except WorkerLost as error:
+        print(f"chunkguard: {error}", file=sys.stderr)
+        return FAILED
     return OK
 
 
@@ -228,36 +231,23 @@ def _eval(arguments: argparse.Namespace) -> int:
     )
 
 
-def _attribute(arguments: argparse.Namespace) -> int:
-    from importlib.util import find_spec
+def _key(arguments: argparse.Namespace) -> int:
+    from proxy.keys import LEAST_CHARACTERS, hash_of, make_key
 
-    missing = [name for name in ("polars", "scipy", "matplotlib") if find_spec(name) is None]
-    if missing:
-        print(
-            f"chunkguard: attribute needs {', '.join(missing)}: install chunkguard with the extra 'attribute'", file=sys.stderr
-        )
+    key = sys.stdin.readline().strip() if arguments.hash else make_key()
+    if len(key) < LEAST_CHARACTERS:
+        print(f"chunkguard: a key needs {LEAST_CHARACTERS} characters: a shorter one can be guessed", file=sys.stderr)
         return FAILED
-    from attribution.command import Wishes, run
-    from attribution.links import Bars
+    if not arguments.hash:
+        print(f"# Give this to the client; it is stored nowhere: {key}")
+    print(f"{arguments.name}: {hash_of(key)}")
+    return OK
 
-    bars = Bars(
-        support=arguments.support, q=arguments.q, lift=arguments.lift, rate=arguments.rate, target=arguments.target
-    )  # fmt: skip
-    wishes = Wishes(
-        bars,
-        work=arguments.work,
-        source_field=arguments.source,
-        behaviours=tuple(arguments.behaviour),
-        shown=arguments.links,
-        counters=arguments.counter_examples,
-        trace=arguments.trace,
-        ids=not arguments.no_ids,
-        texts=not arguments.no_text,
-        scheduler=arguments.scheduler,
-        processes=arguments.processes,
-        quiet=arguments.quiet,
-    )
-    return run(arguments.paths, arguments.out, wishes)
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from proxy.doctor import run
+
+    return run(arguments.config, as_json=arguments.json)
 
 
 def _count(text: str) -> int:
@@ -265,6 +255,27 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
     return int(text)
+
+
+def _experiment(arguments: argparse.Namespace) -> int:
+    from evaluation.experiment.arms import ARMS
+    from evaluation.experiment.command import experiment
+
+    arms = tuple(arguments.arm or ARMS)
+    if unknown := sorted(set(arms) - set(ARMS)):
+        print(f"chunkguard: there is no arm {unknown[0]!r}; there are {', '.join(ARMS)}", file=sys.stderr)
+        return FAILED
+    return experiment(
+        arguments.out,
+        prompts=arguments.prompts,
+        samples=arguments.samples,
+        arms=arms,
+        modes=tuple(arguments.mode or MODES),
+        model=arguments.model,
+        seed=arguments.seed,
+        most=arguments.limit,
+        quiet=arguments.quiet,
+    )
 
 
 def _schema(arguments: argparse.Namespace) -> int:

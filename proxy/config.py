@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 #: `$${` is a literal `${`.
 _VARIABLE = re.compile(r"\$(\$\{|\{([^{}]*)\})")
-_KINDS = ("openai", "replay", "litellm")
+_KINDS = ("openai", "replay", "litellm", "embedded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,13 @@ class Settings:
     def path(self, file: str) -> Path:
         """A file named in the configuration."""
         return self.folder / file
+
+    @property
+    def watched(self) -> tuple[Path, ...]:
+        """Files beside the configuration's own whose change is a change of it."""
+        tls = self.config.tls
+        named = (self.config.keys_file, *((tls.cert_file, tls.key_file) if tls is not None else ()))
+        return tuple(self.path(name) for name in named if name is not None)
 
 
 def load(path: str | Path, env: Mapping[str, str] | None = None) -> Settings:
@@ -81,6 +89,16 @@ def build(data: object, *, source: str, folder: Path, env: Mapping[str, str] | N
     data = {
         key: _interpolate(item, os.environ if env is None else env, str(key), source, problems) for key, item in data.items()
     }
+    data, of_file = _with_keys_file(data, folder, os.environ if env is None else env, source, problems)
+    try:
+        return _build(data, source, folder, problems)
+    except ConfigError as error:
+        # Keys of the other file are named by it.
+        placed = [item if not _is_of(item.key, of_file) else item._replace(file=data["keys_file"]) for item in error.problems]
+        raise ConfigError(placed) from None
+
+
+def _build(data: dict[str, Any], source: str, folder: Path, problems: list[Problem]) -> Settings:
     config = _validate(data, source, problems)
     if config is None:
         problems.extend(_policy_problems_of(data, source))
@@ -92,12 +110,39 @@ def build(data: object, *, source: str, folder: Path, env: Mapping[str, str] | N
         problems.extend(wrong)
     problems.extend(Problem(source, key, reason) for key, reason in breaches(config, policies))
     problems.extend(_missing_files(config, folder, source))
+    if config.tracing is not None and not _has_exporter():
+        problems.append(Problem(source, "tracing", "needs OpenTelemetry: install chunkguard with the extra 'otel'"))
     models, wrong = _models(config, folder, source)
     problems.extend(wrong)
     if problems:
         raise ConfigError(problems)
     by_name = {route.name: found for route, found in zip(config.routes, policies, strict=True)}
     return Settings(config, by_name, source, folder, models)
+
+
+def _with_keys_file(
+    data: dict[str, Any], folder: Path, env: Mapping[str, str], source: str, problems: list[Problem]
+) -> tuple[dict[str, Any], frozenset[str]]:
+    """The data with the keys of its `keys_file` among its `keys`, and the names of those."""
+    name, own = data.get("keys_file"), data.get("keys") or {}
+    if not isinstance(name, str) or not isinstance(own, dict):
+        return data, frozenset()
+    try:
+        found = _read_yaml((folder / name).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        problems.append(Problem(source, "keys_file", f"{name!r} cannot be read, or is not YAML"))
+        return data, frozenset()
+    if not isinstance(found, dict) or not found or not all(isinstance(key, str) for key in found):
+        # An empty one would open the proxy to everybody.
+        problems.append(Problem(name, "", "must be a mapping of names to keys, and hold one at least"))
+        return data, frozenset()
+    problems.extend(Problem(name, key, "stands in `keys`, too") for key in found if key in own)
+    filled = {key: _interpolate(item, env, f"keys.{key}", name, problems) for key, item in found.items()}
+    return {**data, "keys": {**own, **filled}}, frozenset(found)
+
+
+def _is_of(key: str, names: frozenset[str]) -> bool:
+    return key.startswith("keys.") and any(key == f"keys.{name}" or key.startswith(f"keys.{name}.") for name in names)
 
 
 def from_upstream_url(
@@ -194,6 +239,8 @@ def _path(loc: Sequence[str | int]) -> str:
             continue
         if loc[0] == "routes" and part in ("str", "dict[str,any]"):
             continue
+        if index == 2 and loc[0] == "keys" and part in ("text", "mapping"):
+            continue
         key = f"{key}[{part}]" if isinstance(part, int) else _join(key, part)
     return key
 
@@ -225,10 +272,19 @@ def _policy_problems_of(data: Mapping[str, Any], source: str) -> Iterator[Proble
             yield from _resolve(entries, f"routes[{index}].policies", source)[1]
 
 
+def _has_exporter() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # of a parent
+        return False
+
+
 def _missing_files(config: Config, folder: Path, source: str) -> Iterator[Problem]:
     for name, settings in config.upstreams.items():
         if settings.kind == "replay" and not (folder / settings.file).is_file():
             yield Problem(source, f"upstreams.{name}.file", f"there is no file {settings.file!r}")
+        if settings.kind == "embedded" and settings.folder is not None and not (folder / settings.folder).is_dir():
+            yield Problem(source, f"upstreams.{name}.folder", f"there is no folder {settings.folder!r}")
 
 
 def _models(config: Config, folder: Path, source: str) -> tuple[ModelSet | None, list[Problem]]:

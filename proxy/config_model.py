@@ -9,14 +9,19 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 from yarl import URL
+
+from proxy.config_base import Key, Name
+from proxy.config_base import Model as _Model
+from proxy.config_keys import KeyEntry, LimitStore
+from proxy.config_telemetry import DecisionSettings, TracingSettings
+from proxy.config_upstream import Breaker, Retries
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: A policy of a route: the name of a shipped one, or a mapping that `policies.loader` understands.
 PolicyEntry = str | dict[str, Any]
 
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _HEADER = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
 
@@ -29,6 +34,12 @@ def _check_url(url: str) -> str:
     if parsed.query_string or parsed.fragment:
         raise ValueError("must not carry a query or a fragment")
     return url.rstrip("/")
+
+
+def _check_proxy(text: str) -> str:
+    if text != "none" and (URL(text).scheme not in ("http", "https") or not URL(text).host):
+        raise ValueError("must be an http:// or https:// URL with a host, or `none`")
+    return text
 
 
 def _check_tcp(text: str) -> str:
@@ -46,13 +57,6 @@ def _check_address(text: str) -> str:
             raise ValueError("must name a path after unix:")
         return text
     return _check_tcp(text)
-
-
-def _check_secret(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    if not text or any(ord(char) <= 32 or ord(char) > 126 for char in text):
-        raise ValueError("must be a non-empty key of visible ASCII characters")
-    return secret
 
 
 def _check_prefix(prefix: str) -> str:
@@ -81,14 +85,8 @@ def _check_rule(rule: str) -> str:
     return rule
 
 
-Name = Annotated[str, Field(pattern=_NAME)]
 Url = Annotated[str, AfterValidator(_check_url)]
-Key = Annotated[SecretStr, AfterValidator(_check_secret)]
-
-
-class _Model(BaseModel):
-    # Inputs may hold keys that were interpolated: they must not come back in an error text.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+Proxy = Annotated[str, AfterValidator(_check_proxy)]
 
 
 class Timeouts(_Model):
@@ -97,6 +95,10 @@ class Timeouts(_Model):
     connect_s: PositiveFloat = Field(default=5.0, description="Seconds to get a connection, name lookup and TLS included.")
     first_token_s: PositiveFloat = Field(
         default=120.0, description="Seconds from a connection in hand to the first byte of the reply's body."
+    )
+    between_tokens_s: PositiveFloat | None = Field(
+        default=120.0,
+        description="Seconds that a reply may be silent after its first byte, up to a quarter more; null = `total_s`.",
     )
     total_s: PositiveFloat = Field(default=600.0, description="Seconds for a whole exchange with the upstream.")
 
@@ -119,6 +121,19 @@ class OpenAISettings(_Model):
     )
     models: dict[str, str] = Field(
         default_factory=dict, description="Model names that clients use -> the upstream's. Others pass unchanged."
+    )
+    ca_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="PEM file of certificates that are trusted instead of the system's, relative to the configuration file.",
+    )
+    proxy: Proxy | None = Field(
+        default=None,
+        description="HTTP proxy on the way, or `none`. Not set = what `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` say.",
+    )
+    retries: Retries = Field(default_factory=Retries, description="When a failed request is sent again.")
+    breaker: Breaker | None = Field(
+        default=None, description="When an upstream that keeps failing is left alone; not set = never."
     )
 
 
@@ -143,13 +158,36 @@ class LiteLLMSettings(_Model):
     api_key: Key | None = Field(
         default=None, description="The provider's key. Without it litellm looks in the environment; never the client's."
     )
+    retries: Retries = Field(default_factory=Retries, description="When a failed request is sent again.")
+    breaker: Breaker | None = Field(
+        default=None, description="When an upstream that keeps failing is left alone; not set = never."
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="Further arguments of litellm's `acompletion`, for example `api_version`."
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the upstream may take.")
 
 
-UpstreamSettings = Annotated[OpenAISettings | ReplaySettings | LiteLLMSettings, Field(discriminator="kind")]
+class EmbeddedSettings(_Model):
+    """The organism, a tiny model with known mis-routings that runs in this process: for demos, tests and experiments."""
+
+    kind: Literal["embedded"] = Field(description="A tiny model with known mis-routings, in this process.")
+    folder: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder with `tokenizer.json` and one `.onnx` file a model, relative to the configuration file, "
+        "instead of the shipped `chunky` and `clean`.",
+    )
+    models: dict[str, str] = Field(default_factory=dict, description="Model names that clients use -> the folder's.")
+    seed: int | None = Field(
+        default=None,
+        description="For experiments: seeds of requests without one follow from this number, the body and how often it came. "
+        "Default: drawn at random.",
+    )
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="How long an answer may take; only `total_s` counts.")
+
+
+UpstreamSettings = Annotated[OpenAISettings | ReplaySettings | LiteLLMSettings | EmbeddedSettings, Field(discriminator="kind")]
 
 
 class Match(_Model):
@@ -192,6 +230,15 @@ class Limits(_Model):
     """What one worker allows."""
 
     body_bytes: PositiveInt = Field(default=33_554_432, description="Largest request body that is accepted, in bytes.")
+    answer_bytes: PositiveInt = Field(
+        default=67_108_864,
+        description="Largest answer that is held back or judged as a whole, in bytes; a larger one is an error.",
+    )
+    held_bytes: int = Field(
+        default=268_435_456,
+        ge=0,
+        description="Bytes of requests and held answers in memory at once; more requests are answered 503. 0 = unlimited.",
+    )
     connections: int = Field(
         default=0, ge=0, description="Client requests handled at once; more are answered 503. 0 = unlimited."
     )
@@ -200,6 +247,13 @@ class Limits(_Model):
     keepalive_s: PositiveFloat = Field(default=10.0, description="Seconds of silence on a stream before a keep-alive comment.")
     deadline_ms: PositiveInt = Field(default=250, description="Milliseconds that detectors may take for one check.")
     observer_queue: PositiveInt = Field(default=1024, description="Answers that may wait to be scored after they were relayed.")
+
+
+class TLS(_Model):
+    """The certificate of the public listener; read again when a file changes, and at a reload."""
+
+    cert_file: str = Field(min_length=1, description="PEM file of the certificate and its chain, relative to this file.")
+    key_file: str = Field(min_length=1, description="PEM file of its key, without a password, relative to this file.")
 
 
 class Detectors(_Model):
@@ -228,19 +282,36 @@ class Config(_Model):
         default="127.0.0.1:8800",
         description="host:port that clients use. Public only with `keys`, where an upstream has a key.",
     )
+    tls: TLS | None = Field(default=None, description="TLS for `listen`; not set = plain HTTP.")
     admin: Annotated[str, AfterValidator(_check_address)] = Field(
         default="127.0.0.1:8801", description="host:port or unix:path of `/metrics` and `/-/*`. Public only with `admin_key`."
     )
+    workers: PositiveInt = Field(default=1, le=64, description="Processes that serve; as many as there are CPUs to use.")
     admin_key: Key | None = Field(default=None, description="Bearer key that the admin listener asks for.")
     upstreams: dict[Name, UpstreamSettings] = Field(min_length=1, description="Where answers come from, by name.")
     routes: list[RouteSettings] = Field(min_length=1, description="What happens to which requests. A tie is an error.")
-    keys: dict[Name, Key] = Field(
-        default_factory=dict, description="Client keys by name; where there are any, every request needs one."
+    keys: dict[Name, KeyEntry] = Field(
+        default_factory=dict,
+        description="Client keys by name: a key, its hash, or a mapping. Where there are any, every request needs one.",
     )
+    keys_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="YAML file of further `keys`, relative to this file; read again when it changes.",
+    )
+    limit_store: LimitStore = Field(default_factory=LimitStore, description="Where it is counted what client keys have used.")
     limits: Limits = Field(default_factory=Limits, description="What one worker allows.")
     detectors: Detectors = Field(default_factory=Detectors, description="What judges prompts and answers.")
     pass_through: PassThrough = Field(default_factory=PassThrough, description="What may pass unguarded.")
     log_level: LogLevel = Field(default="info", description="Least severity that is logged.")
+    log_sample: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of usual decisions that are logged. Those flagged, unchecked or failed always are.",
+    )
+    decisions: DecisionSettings = Field(default_factory=DecisionSettings, description="A file of all decisions.")
+    tracing: TracingSettings | None = Field(default=None, description="OpenTelemetry spans. Without it there are none.")
 
     @model_validator(mode="before")
     @classmethod

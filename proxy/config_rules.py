@@ -9,9 +9,12 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 
 from policies.schema import Policy
+from proxy.config_keys import client_key
 from proxy.config_model import Config, LiteLLMSettings, OpenAISettings, RouteSettings
+from proxy.keys import digest_of
 from proxy.matching import may_meet, rank, tie
 
 Breach = tuple[str, str]
@@ -61,15 +64,34 @@ def _names(config: Config) -> Iterator[Breach]:
     for name, count in Counter(route.name for route in config.routes).items():
         if count > 1:
             yield "routes", f"{count} routes are named {name!r}"
-    values = Counter(secret.get_secret_value() for secret in config.keys.values())
-    for name, secret in config.keys.items():
-        if values[secret.get_secret_value()] > 1:
-            yield f"keys.{name}", "has the same value as another key"
+    yield from _keys(config)
     for index, route in enumerate(config.routes):
         if route.upstream not in config.upstreams:
             yield f"routes[{index}].upstream", f"there is no upstream {route.upstream!r}"
         if route.match.key is not None and route.match.key not in config.keys:
             yield f"routes[{index}].match.key", f"there is no key {route.match.key!r}"
+
+
+def _keys(config: Config) -> Iterator[Breach]:
+    digests = {name: digest_of(client_key(entry)) for name, entry in config.keys.items()}
+    values = Counter(digests.values())
+    routes = {route.name for route in config.routes}
+    for name, entry in config.keys.items():
+        if values[digests[name]] > 1:
+            yield f"keys.{name}", "has the same value as another key"
+        for route in client_key(entry).routes or ():
+            if route not in routes:
+                yield f"keys.{name}.routes", f"there is no route {route!r}"
+    if (config.limit_store.kind == "redis") is not (config.limit_store.url is not None):
+        yield "limit_store.url", "is needed by kind `redis`, and by no other"
+    limited = any(client_key(entry).limits for entry in config.keys.values())
+    if limited and config.workers > 1 and config.limit_store.kind == "memory":
+        yield (
+            "limit_store",
+            f"each of {config.workers} workers would count alone: limits of keys need kind `redis`, or one worker",
+        )
+    if config.limit_store.kind == "redis" and find_spec("redis") is None:
+        yield "limit_store.kind", "needs the library redis: install chunkguard with the extra 'redis'"
 
 
 def _ties(config: Config) -> Iterator[Breach]:

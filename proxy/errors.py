@@ -6,12 +6,15 @@ GuardError                 500  internal_error
   RequestError                  the client's doing
     InvalidRequest         400  invalid_request
     Unauthorized           401  invalid_api_key
+    Forbidden              403  permission_denied
     UnknownModel           404  model_not_found
     NotFound               404  not_found
     RequestTooLarge        413  request_too_large
     RateLimited            429  rate_limit_exceeded     Retry-After
+      QuotaExceeded        429  insufficient_quota      Retry-After
   UpstreamError                 the upstream's doing    (* retryable before commit)
     Unavailable            502* upstream_unavailable
+    CircuitOpen            503* upstream_circuit_open   Retry-After
     Timeout                504* upstream_timeout
     ProtocolError          502* upstream_protocol_error
     Rejected               any  upstream_rejected       status and body passed through
@@ -19,6 +22,7 @@ GuardError                 500  internal_error
     DetectorTimeout        500  detector_timeout
     DetectorFailed         500  detector_failed
   GuardUnavailable         503  guard_unavailable       fail_closed, and nothing judged
+  LimitsUnavailable        503  limits_unavailable      Retry-After
   Overloaded               503  overloaded              Retry-After
 ```
 One rule: a verdict is never an error; a blocked answer is a result and is rendered by wire. Messages reach clients: no
@@ -59,6 +63,8 @@ class GuardError(Exception):
         self.param = param
         self.code = code or self.shape.code
         self.retry_after_s = retry_after_s
+        #: Further headers of the answer.
+        self.headers: Headers = []
 
     @property
     def status(self) -> int:
@@ -108,6 +114,12 @@ class Unauthorized(RequestError):
     shape = Shape(401, "invalid_request_error", "invalid_api_key")
 
 
+class Forbidden(RequestError):
+    """The key is ours and may not do this."""
+
+    shape = Shape(403, "invalid_request_error", "permission_denied")
+
+
 class UnknownModel(RequestError):
     """No route takes this model."""
 
@@ -132,11 +144,21 @@ class RateLimited(RequestError):
     shape = Shape(429, "rate_limit_error", "rate_limit_exceeded")
 
 
+class QuotaExceeded(RateLimited):
+    """A budget of the key is used up; official clients do not try again by themselves."""
+
+    shape = Shape(429, "insufficient_quota", "insufficient_quota")
+
+
 class UpstreamError(GuardError):
-    """An attempt broke off. `kind` is what the exchange hears of it."""
+    """An attempt broke off. `kind` is what the exchange hears of it. `began`: the upstream may have begun to work on it."""
 
     kind: ClassVar[Literal["unavailable", "timeout", "protocol", "rejected"]] = "unavailable"
     shape = Shape(502, "server_error", "upstream_error")
+
+    def __init__(self, message: str, *, began: bool = True, retry_after_s: float | None = None):
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.began = began
 
     @property
     def failure(self) -> Failure:
@@ -148,6 +170,15 @@ class Unavailable(UpstreamError):
     """No connection, or it was lost."""
 
     shape = Shape(502, "server_error", "upstream_unavailable", retryable=True)
+
+
+class CircuitOpen(UpstreamError):
+    """The upstream failed so often that it is not asked for a while."""
+
+    shape = Shape(503, "server_error", "upstream_circuit_open", retryable=True)
+
+    def __init__(self, message: str = "the upstream keeps failing and is not asked for a while", *, retry_after_s: float = 1.0):
+        super().__init__(message, began=False, retry_after_s=retry_after_s)
 
 
 class Timeout(UpstreamError):
@@ -205,6 +236,15 @@ class GuardUnavailable(GuardError):
     shape = Shape(503, "server_error", "guard_unavailable")
 
 
+class LimitsUnavailable(GuardError):
+    """What a key has used cannot be looked up, and its limits are `fail_closed`."""
+
+    shape = Shape(503, "server_error", "limits_unavailable")
+
+    def __init__(self) -> None:
+        super().__init__("the limits of this key cannot be looked up", retry_after_s=1.0)
+
+
 class Overloaded(GuardError):
     """Admission control turned the request away; `retry_after_s` defaults to one second."""
 
@@ -231,12 +271,15 @@ def render(error: GuardError) -> bytes:
 
 
 def render_headers(error: GuardError) -> Headers:
-    """Headers of the answer: Content-Type, Retry-After in whole seconds (at least 1); of Rejected those it was given."""
+    """Headers of the answer: Content-Type, Retry-After in whole seconds (at least 1); its own; of Rejected those it
+    was given."""
     if isinstance(error, Rejected):
         return list(error.upstream_headers)
-    headers = [("Content-Type", "application/json")]
+    headers = [("Content-Type", "application/json"), *error.headers]
     if error.retry_after_s is not None:
         headers.append(("Retry-After", str(max(1, math.ceil(error.retry_after_s)))))
+    if isinstance(error, QuotaExceeded):
+        headers.append(("x-should-retry", "false"))
     return headers
 
 

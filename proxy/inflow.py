@@ -6,7 +6,7 @@ be cut where its text can, it becomes a single piece.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from core.types import Piece
 from proxy.errors import ProtocolError
@@ -16,14 +16,25 @@ from proxy.wire.encoding import decode
 
 #: Decoded bytes of a compressed body at most: it is read for scoring, so it may not be a bomb.
 DECODED_BYTES = 64 << 20
+#: Bytes of an answer that is held, where nothing else is configured.
+ANSWER_BYTES = 64 << 20
 
 
 class Inflow:
     """The reply of one attempt. `begin` gives it its head; until then `status` is 0."""
 
-    __slots__ = ("_reply", "codec", "encoding", "event_stream", "headers", "id", "length", "n", "plain", "reason", "status")
+    __slots__ = (
+        "_hold", "_max_bytes", "_reply", "_size", "codec", "encoding", "event_stream", "headers", "id", "length", "n", "plain",
+        "reason", "status",
+    )  # fmt: skip
 
-    def __init__(self, codec: Codec, n: int = 1) -> None:
+    def __init__(
+        self, codec: Codec, n: int = 1, *, max_bytes: int = ANSWER_BYTES, hold: Callable[[int], None] | None = None
+    ) -> None:
+        """`max_bytes`: of an answer that is held. `hold`: hears how many bytes of it are."""
+        self._max_bytes = max_bytes
+        self._hold = hold
+        self._size = 0
         self._reply: UpstreamReply | None = None
         self.codec = codec
         self.n = n
@@ -62,9 +73,23 @@ class Inflow:
         return self._reply.chunks()
 
     async def read(self) -> bytes:
-        """The body's bytes as a whole, in place of `raw`. Raises UpstreamError."""
+        """The body's bytes as a whole, in place of `raw`. Raises UpstreamError, ProtocolError where they are too many."""
         assert self._reply is not None
-        return await self._reply.read()
+        if self.length is not None:
+            self._take(self.length)
+            return await self._reply.read()
+        chunks: list[bytes] = []
+        async for chunk in self._reply.chunks():
+            self._take(len(chunk))
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _take(self, size: int) -> None:
+        self._size += size
+        if self._size > self._max_bytes:
+            raise ProtocolError(f"the upstream's answer is over {self._max_bytes} bytes")
+        if self._hold is not None:
+            self._hold(size)
 
     async def whole(self) -> tuple[Piece, ...]:
         """The body as pieces, all of them. Raises as `pieces`."""
@@ -90,6 +115,7 @@ class Inflow:
             return
         decoder = self.codec.ReplyDecoder(True, self.n)
         async for chunk in self.raw():
+            self._take(len(chunk))
             pieces = decoder.feed(chunk)
             if pieces:
                 yield pieces

@@ -11,9 +11,12 @@ from typing import Literal, NamedTuple
 from core.types import MODES, ActionKind, HoldKind
 from policies.schema import TRIGGERS
 from proxy.deleter import RESULTS
+from proxy.limiting import limiter
 from proxy.moderation import ANSWERS
 from proxy.records import VERDICTS
 from proxy.routing import ENDPOINTS
+from proxy.upstream.breaking import STATES
+from proxy.upstream.retrying import REASONS
 
 OTHER = "other"
 CHANGES = ("none", "boundary", "neutralise", "probe", "upstream", "model")
@@ -72,12 +75,36 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "chunkguard_observer_shed_total", "counter", (), "Observed exchanges that were not scored because the queue was full."
     ),
+    Metric(
+        "chunkguard_key_requests_total",
+        "counter",
+        ("key", "result"),
+        "Requests of client keys that have limits: admitted, or which limit refused them.",
+    ),
+    Metric("chunkguard_key_tokens_total", "counter", ("key",), "Tokens that client keys with limits were charged."),
+    Metric(
+        "chunkguard_upstream_retries_total",
+        "counter",
+        ("upstream", "reason"),
+        "Requests sent to an upstream again: unconnected, refused (429, 503, 529) or broken.",
+    ),
+    Metric("chunkguard_breaker_changes_total", "counter", ("upstream", "state"), "Changes of a breaker, by its new state."),
+    Metric("chunkguard_breaker_refused_total", "counter", ("upstream",), "Calls that an open breaker refused."),
     Metric("chunkguard_request_seconds", "histogram", ("route",), "From the request to the end of the answer.", _SECONDS),
     Metric("chunkguard_upstream_seconds", "histogram", ("route",), "Spent in upstream calls, all attempts.", _SECONDS),
     Metric("chunkguard_added_seconds", "histogram", ("route",), "Added to the first attempt's time.", _ADDED_SECONDS),
     Metric("chunkguard_detector_seconds", "histogram", ("route",), "Spent in detectors.", _FINE_SECONDS),
     Metric("chunkguard_policy_revision_info", "gauge", ("revision",), "The revision in force; always 1."),
+    Metric("chunkguard_log_lost_total", "counter", ("log",), "Lines that a log could not take, a full disk for example."),
+    Metric("chunkguard_requests_active", "gauge", ("worker",), "Client requests under way."),
+    Metric("chunkguard_observer_waiting", "gauge", ("worker",), "Exchanges that wait to be scored afterwards."),
+    Metric("chunkguard_resident_bytes", "gauge", ("worker",), "Memory that a worker holds."),
+    Metric("chunkguard_open_files", "gauge", ("worker",), "Files and sockets that a worker has open."),
+    Metric("chunkguard_cpu_seconds_total", "counter", (), "CPU time of all workers."),
+    Metric("chunkguard_workers", "gauge", (), "Workers that run."),
+    Metric("chunkguard_worker_restarts_total", "counter", (), "Workers that died and were started again."),
 )
+KINDS = {metric.name: metric.kind for metric in METRICS}
 _FIXED: dict[str, frozenset[str]] = {
     "endpoint": frozenset(ENDPOINTS),
     "streamed": frozenset(("true", "false")),
@@ -90,7 +117,10 @@ _FIXED: dict[str, frozenset[str]] = {
     "action": frozenset(kind.name.lower() for kind in ActionKind),
     "change": frozenset(CHANGES) | {f"{one}+{two}" for one in CHANGES[1:] for two in CHANGES[1:] if one != two},
     "hold": frozenset(kind.name.lower() for kind in HoldKind),
-    "result": frozenset((*ANSWERS, *RESULTS)),
+    "result": frozenset((*ANSWERS, *RESULTS, *limiter.RESULTS)),
+    "reason": frozenset(REASONS),
+    "state": frozenset(STATES),
+    "log": frozenset(("events", "decisions")),
     "kind": frozenset((*FAILURES, "prompt", "completion")),
 }
 
@@ -100,10 +130,25 @@ class Labels:
 
     def __init__(self) -> None:
         self._sets = {**_FIXED, "route": frozenset[str](), "policy": frozenset[str](), "trigger": frozenset(TRIGGERS)}
+        self._sets |= {"key": frozenset[str](), "upstream": frozenset[str]()}
 
-    def allow(self, *, routes: Iterable[str] = (), policies: Iterable[str] = (), triggers: Iterable[str] = ()) -> None:
+    def allow(
+        self,
+        *,
+        routes: Iterable[str] = (),
+        policies: Iterable[str] = (),
+        triggers: Iterable[str] = (),
+        keys: Iterable[str] = (),
+        upstreams: Iterable[str] = (),
+    ) -> None:
         """Add names of a configuration. Those of an earlier one stay: their series exist already."""
-        for label, names in (("route", routes), ("policy", policies), ("trigger", triggers)):
+        for label, names in (
+            ("route", routes),
+            ("policy", policies),
+            ("trigger", triggers),
+            ("key", keys),
+            ("upstream", upstreams),
+        ):
             self._sets[label] |= frozenset(names)
 
     def map(self, label: str, value: str) -> str:

@@ -7,16 +7,11 @@ and anything else becomes `other`; no client can make a series.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Iterator
-from itertools import accumulate
+from collections.abc import Hashable, Iterable, Mapping
 from threading import Lock
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
-
-from proxy.metric_table import METRICS, Labels
+from proxy.metric_table import KINDS, METRICS, Labels
+from proxy.metric_totals import Series, Shown, Totals
 from proxy.records import AttemptRecord, DecisionRecord
 
 #: Different counts kept under the names of records at most: strangers' have no bound.
@@ -56,20 +51,16 @@ class _Spread:
         self.counts = [one + two for one, two in zip(self.counts, other.counts, strict=True)]
         self.total += other.total
 
-    def buckets(self) -> list[tuple[str, float]]:
-        """(upper bound, observations up to it)."""
-        names = [*map(floatToGoString, self.bounds), "+Inf"]
-        return list(zip(names, accumulate(self.counts), strict=True))
 
-
-class Metrics(Collector):
-    """All metrics of one process. Thread-safe.
+class Metrics:
+    """All metrics of one process. Thread-safe. `measured`: what is not counted but looked at before they are shown.
 
     A usual record is only added to the sum of those like it; labels are made of sums, when somebody looks or there are many:
     3 us a record, where counters of prometheus_client cost 12."""
 
     def __init__(self) -> None:
         self.labels = Labels()
+        self.measured: Mapping[Series, float] = {}
         self._names = {metric.name: metric.labels for metric in METRICS}
         self._lock = Lock()
         self._usual: dict[Hashable, _Tally] = {}
@@ -80,16 +71,22 @@ class Metrics(Collector):
         self._shown: dict[tuple[str, ...], float] = {}
         self._spreads: dict[tuple[str, ...], _Spread] = {}
         self._revision = ""
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        self._shown_text = Shown(self.totals)
 
     def configure(
-        self, revision: str, *, routes: Iterable[str] = (), policies: Iterable[str] = (), triggers: Iterable[str] = ()
+        self,
+        revision: str,
+        *,
+        routes: Iterable[str] = (),
+        policies: Iterable[str] = (),
+        triggers: Iterable[str] = (),
+        keys: Iterable[str] = (),
+        upstreams: Iterable[str] = (),
     ) -> None:
         """Put a configuration in force: its names become labels, its revision the only one shown."""
         with self._lock:
             self._settle()  # what was counted so far has the labels of before
-            self.labels.allow(routes=routes, policies=policies, triggers=triggers)
+            self.labels.allow(routes=routes, policies=policies, triggers=triggers, keys=keys, upstreams=upstreams)
             self._revision = revision
 
     def observe(self, record: DecisionRecord) -> None:
@@ -123,34 +120,35 @@ class Metrics(Collector):
         with self._lock:
             self._add(1, "chunkguard_deleted_responses_total", route, result)
 
+    def count(self, name: str, *values: str) -> None:
+        """Count one of a counter that no record tells of. `values`: of its labels, in order."""
+        with self._lock:
+            self._add(1, name, *values)
+
+    def used(self, client: str, tokens: int) -> None:
+        """A limited key has used tokens."""
+        with self._lock:
+            self._add(tokens, "chunkguard_key_tokens_total", client)
+
+    def lost(self, log: str, count: int = 1) -> None:
+        """Lines that a log could not take. A count of 0 makes the series, so that its first increase is seen."""
+        with self._lock:
+            self._add(count, "chunkguard_log_lost_total", log)
+
     def exposition(self) -> bytes:
         """The text format of everything, for `/metrics`."""
-        return generate_latest(self._registry)
+        return self._shown_text.text()
 
-    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
-        """Everything, for the registry."""
+    def totals(self) -> Totals:
+        """Everything, as a value."""
         with self._lock:
             self._settle()
-            shown = dict(self._shown)
-            spreads = {key: (spread.buckets(), spread.total) for key, spread in self._spreads.items()}
-            revision = self._revision
-        for name, kind, labels, text, _ in METRICS:
-            if kind == "gauge":
-                gauge = GaugeMetricFamily(name, text, labels=labels)
-                gauge.add_metric([revision], 1)
-                yield gauge
-            elif kind == "histogram":
-                histogram = HistogramMetricFamily(name, text, labels=labels)
-                for (owner, *values), (buckets, total) in spreads.items():
-                    if owner == name:
-                        histogram.add_metric(values, buckets, total)
-                yield histogram
-            else:
-                counter = CounterMetricFamily(name, text, labels=labels)
-                for (owner, *values), amount in shown.items() if labels else [((name,), shown.get((name,), 0.0))]:
-                    if owner == name:
-                        counter.add_metric(values, amount)
-                yield counter
+            counters = dict(self._shown)
+            gauges: dict[Series, float] = {("chunkguard_policy_revision_info", self._revision): 1.0}
+            spreads = {key: (list(spread.counts), spread.total) for key, spread in self._spreads.items()}
+        for key, value in self.measured.items():
+            (counters if KINDS[key[0]] == "counter" else gauges)[key] = value
+        return Totals(counters, gauges, spreads)
 
     # ---- all below with the lock held
 

@@ -23,17 +23,20 @@ log = logging.getLogger("chunkguard")
 #: Seconds of judging in one turn of the loop where BACKLOG answers wait; of fewer, a part of it.
 BURST_S: Final = 0.003
 BACKLOG: Final = 32
+#: Bytes of answers that may wait: a queue of long ones must not fill the memory.
+QUEUED_BYTES: Final = 64 << 20
 
 
 @frozen
 class Judged:
     """What a relayed answer turned out to be. `verdict`, `usage`: None where its copy cannot be read. `triggers`: of the
-    prompt."""
+    prompt. `replies`: its choices."""
 
     verdict: Verdict | None = None
     usage: Usage | None = None
     scanned: int = 0
     triggers: tuple[Span, ...] = ()
+    replies: tuple[Reply, ...] = ()
 
     def settle(self, outcome: Outcome) -> Outcome:
         """The outcome of the exchange that relayed it, with what is known now."""
@@ -68,7 +71,7 @@ async def judge_copy(
         return Judged(triggers=prompt.spans)
     scores = await runner.score_replies(conversation, prompt, replies, final=True)
     scanned = sum([score.scanned for score in scores])
-    return Judged(plan.judge(replies, scores, final=True), usage, scanned, prompt.spans)
+    return Judged(plan.judge(replies, scores, final=True), usage, scanned, prompt.spans, replies)
 
 
 @frozen
@@ -90,12 +93,20 @@ class Observer:
     def __init__(self, size: int, on_shed: Callable[[], None]) -> None:
         self._queue: asyncio.Queue[tuple[Runner, Observation]] = asyncio.Queue(size)
         self._on_shed = on_shed
+        self._bytes = 0
+
+    @property
+    def waiting(self) -> int:
+        """Exchanges in the queue."""
+        return self._queue.qsize()
 
     def offer(self, runner: Runner, observation: Observation) -> bool:
         """Queue an answer; False when the queue is full, and then `done` is never called."""
-        if self._queue.full():
+        size = len(observation.body) if observation.body is not None else 0
+        if self._queue.full() or (self._bytes and self._bytes + size > QUEUED_BYTES):
             self._on_shed()
             return False
+        self._bytes += size
         self._queue.put_nowait((runner, observation))
         return True
 
@@ -108,6 +119,7 @@ class Observer:
             # A turn of the loop may begin many requests: one answer a turn would let the queue grow until it sheds.
             until = perf_counter() + BURST_S * min(1.0, self._queue.qsize() / BACKLOG)
             while True:
+                self._bytes -= len(seen.body) if seen.body is not None else 0
                 try:
                     await self._judge(runner, seen)
                 except Exception as error:

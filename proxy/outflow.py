@@ -11,7 +11,7 @@ from typing import Final
 import orjson
 
 from core.types import Failure, Outcome, Piece
-from proxy.errors import GuardError, GuardUnavailable, ProtocolError, Timeout, Unavailable, render_headers
+from proxy.errors import CircuitOpen, GuardError, GuardUnavailable, ProtocolError, Timeout, Unavailable, render_headers
 from proxy.inflow import DECODED_BYTES, Inflow
 from proxy.passthrough import WHOLE_BYTES
 from proxy.present import Presenter
@@ -34,6 +34,7 @@ class Outflow:
         self, reply: ClientReply, presenter: Presenter, codec: Codec, *, streamed: bool, report: bool, n: int = 1
     ) -> None:
         self._reply = reply
+        self.hold = reply.hold
         self._presenter = presenter
         self._codec = codec
         self._streamed = streamed
@@ -233,6 +234,8 @@ async def _events(inflow: Inflow) -> AsyncIterator[bytes]:
 def _error_of(failure: Failure | None) -> GuardError:
     """The failure of an attempt as the error a client sees."""
     message = failure.message if failure and failure.message else "the upstream gave no answer"
+    if failure is not None and failure.status == CircuitOpen.shape.status:
+        return CircuitOpen(message)
     match failure.kind if failure else "unavailable":
         case "timeout" | "budget":
             return Timeout(message)

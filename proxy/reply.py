@@ -12,7 +12,10 @@ from collections.abc import Iterable
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from proxy.admission import Room
+
 Headers = list[tuple[str, str]]
+_RATE_LIMITS = ("x-ratelimit-", "anthropic-ratelimit-")
 
 
 class _Bare:
@@ -37,15 +40,30 @@ class BareStream(_Bare, web.StreamResponse):
 class ClientReply:
     """One reply to one client request. `started`: the head has left, so status and headers can no longer change."""
 
-    __slots__ = ("_request", "_stream", "response", "served")
+    __slots__ = ("_request", "_room", "_stream", "held", "limits", "response", "served")
 
-    def __init__(self, request: web.BaseRequest) -> None:
+    def __init__(self, request: web.BaseRequest, room: Room) -> None:
         self._request = request
+        self._room = room
+        #: Bytes of the request, and of what was answered to it, that are in memory for it.
+        self.held = 0
         self._stream: BareStream | None = None
         #: What the server hands back to aiohttp when the request is done.
         self.response: web.StreamResponse | None = None
+        #: What the client is told of its limits, in place of what an upstream says of ours.
+        self.limits: Headers = []
         #: Handed to a route, which records what becomes of it.
         self.served = False
+
+    def hold(self, size: int) -> None:
+        """So many more bytes are held until the exchange is over."""
+        self.held += size
+        self._room.held += size
+
+    def let_go(self) -> None:
+        """The exchange is over."""
+        self._room.held -= self.held
+        self.held = 0
 
     @property
     def started(self) -> bool:
@@ -53,6 +71,8 @@ class ClientReply:
 
     def whole(self, status: int, headers: Iterable[tuple[str, str]], body: bytes, reason: str | None = None) -> None:
         """Answer with a complete body; sent when the request handler returns."""
+        if self.limits:
+            headers = self._limited(headers)
         response = BareResponse(status=status, reason=reason, headers=CIMultiDict(headers), body=body)
         if hdrs.CONTENT_LENGTH not in response.headers and self._request.version >= (1, 1) and body:
             response.enable_chunked_encoding()
@@ -60,9 +80,14 @@ class ClientReply:
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]], reason: str | None = None) -> None:
         """Send the head of a stream. Raises ConnectionError when the client has gone."""
+        if self.limits:
+            headers = self._limited(headers)
         stream = BareStream(status=status, reason=reason, headers=CIMultiDict(headers))
         self._stream = self.response = stream
         await stream.prepare(self._request)
+
+    def _limited(self, headers: Iterable[tuple[str, str]]) -> Headers:
+        return [*(header for header in headers if not header[0].lower().startswith(_RATE_LIMITS)), *self.limits]
 
     async def write(self, data: bytes) -> None:
         """Send bytes of the body, waiting while the client does not read."""

@@ -9,15 +9,12 @@ is chosen in the end, so that the endpoint does not depend on headers or the mod
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from typing import Literal
 from urllib.parse import quote, unquote
-
-from pydantic import SecretStr
 
 from proxy.config_model import Config, RouteSettings
 from proxy.matching import rank
@@ -203,34 +200,6 @@ class PassRules:
         """`path`: that of the Location."""
         plain = normalise(path)
         return plain is not None and any(wanted in ("*", method) and glob.match(plain) for wanted, glob in self._rules)
-
-
-class Keys:
-    """The client keys. `name_of` takes the same time whichever key is offered."""
-
-    def __init__(self, keys: Mapping[str, SecretStr]) -> None:
-        self._keys = [(name, secret.get_secret_value().encode()) for name, secret in keys.items()]
-
-    def __bool__(self) -> bool:
-        return bool(self._keys)
-
-    def name_of(self, offered: str) -> str | None:
-        """The name of the key that was offered, None for a stranger's."""
-        data = offered.encode(errors="surrogateescape")
-        found = None
-        for name, value in self._keys:
-            # No early end: all keys are compared whichever matches.
-            if hmac.compare_digest(value, data):
-                found = name
-        return found
-
-
-def offered_key(headers: Mapping[str, str]) -> str:
-    """The key in a client's headers (case-insensitive or lower-case names): a bearer token, else `x-api-key` or `api-key`."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return headers.get("x-api-key") or headers.get("api-key") or ""
 
 
 def make_router(config: Config) -> Router:

@@ -16,11 +16,15 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy import errors
-from proxy.errors import GuardError, InvalidRequest, NotFound, RequestTooLarge, Unauthorized, UnknownModel
+from proxy.admission import Room
+from proxy.errors import Forbidden, GuardError, InvalidRequest, NotFound, RequestTooLarge, Unauthorized, UnknownModel
 from proxy.guard import Guard, Guarded, decoded
-from proxy.passthrough import pass_through
+from proxy.keys import Client, offered_key
+from proxy.limiting.limiter import Grant, Limiter
+from proxy.metering import Metered
+from proxy.passthrough import WHOLE_BYTES, pass_through
 from proxy.reply import ClientReply
-from proxy.routing import Location, offered_key
+from proxy.routing import GUARDED, Location
 from proxy.snapshot import Route, Snapshot
 from proxy.upstream.base import Headers
 from proxy.wire.codec import Request
@@ -31,23 +35,35 @@ log = logging.getLogger("chunkguard")
 BACKLOG: Final = 1024
 #: Verdicts that `/v1/guard/check` works on at once: it is CPU, so more would only wait for each other.
 CHECKS: Final = 2
+#: Endpoints whose request bodies are read as a whole; others are streamed through where they are long.
+READ: Final = GUARDED | {"guard_check"}
 
 
 class Gateway:
     """Serves a snapshot. `swap` gives it another one; requests under way keep theirs."""
 
-    def __init__(self, snapshot: Snapshot, guard: Guard, on_pass: Callable[[str, str, int, float], None]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, guard: Guard, on_pass: Callable[[str, str, int, float], None], limiter: Limiter
+    ) -> None:
         self.snapshot = snapshot
         self.guard = guard
         self._on_pass = on_pass
+        self._limiter = limiter
+        self.room = Room(snapshot.settings.config.limits.held_bytes)
         self._active = 0
         self._under_way: dict[int, int] = {}
         self._drained: dict[int, asyncio.Event] = {}
         self._checks = asyncio.Semaphore(CHECKS)
 
+    @property
+    def active(self) -> int:
+        """Requests under way."""
+        return self._active
+
     def swap(self, snapshot: Snapshot) -> Snapshot:
         """Serve `snapshot` from now on; returns the one before."""
         before, self.snapshot = self.snapshot, snapshot
+        self.room.limit = snapshot.settings.config.limits.held_bytes
         return before
 
     async def drained(self, snapshot: Snapshot) -> None:
@@ -88,7 +104,7 @@ class Gateway:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; every error takes the shape of its API."""
         snapshot = self.snapshot
-        reply = ClientReply(request)
+        reply = ClientReply(request, self.room)
         if request.raw_path == "/-/healthy":
             reply.whole(200, [("Content-Type", "text/plain; charset=utf-8")], b"ok\n")
             assert reply.response is not None
@@ -111,6 +127,7 @@ class Gateway:
             log.exception("unhandled error")
             self._fail(snapshot, request, reply, GuardError("internal error"))
         finally:
+            reply.let_go()
             self._leave(snapshot)
         assert reply.response is not None
         if not reply.served:
@@ -124,54 +141,79 @@ class Gateway:
         if location.endpoint == "refused":
             raise NotFound("no such endpoint")
         headers = list(request.headers.items())
-        key = self._key(snapshot, request)
+        client = self._client(snapshot, request)
+        length = request.content_length or 0
+        if length > snapshot.settings.config.limits.body_bytes:
+            raise RequestTooLarge(f"the body is over {snapshot.settings.config.limits.body_bytes} bytes")
+        if location.endpoint in READ or length <= WHOLE_BYTES:
+            self.room.check(length)
+            reply.hold(length)
+        grant = None
+        if client is not None and client.limits is not None:
+            grant = await self._limiter.admit(client, length)
+            reply.limits = grant.headers
         if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if location.endpoint == "guard_check":
             await self._check(request, reply)
+            if grant is not None:
+                grant.charge(0)
             return
         target = location.path + mark + query
         if not location.guarded:
-            await self._pass(
-                snapshot, self._route(snapshot, location, "", request, key), request, reply, location, target, headers
-            )
+            route = self._route(snapshot, location, "", request, client)
+            await self._pass(snapshot, route, request, reply, location, target, headers, grant)
             return
-        route, sent, parsed = await self._read(snapshot, request, location, target, headers, key)
+        route, sent, parsed = await self._read(snapshot, request, location, target, headers, client, reply)
         if route.compiled is None or parsed is None or parsed.unread:
             body = sent.raw if sent is not None else None
-            await self._pass(snapshot, route, request, reply, location, target, headers, body)
+            await self._pass(snapshot, route, request, reply, location, target, headers, grant, body)
             return
         assert sent is not None
         reply.served = True
-        await self.guard.handle(snapshot, route, parsed, sent, reply)
+        await self.guard.handle(snapshot, route, parsed, sent, reply, grant)
 
     async def _read(
-        self, snapshot: Snapshot, request: web.BaseRequest, location: Location, target: str, headers: Headers, key: str | None
+        self,
+        snapshot: Snapshot,
+        request: web.BaseRequest,
+        location: Location,
+        target: str,
+        headers: Headers,
+        client: Client | None,
+        reply: ClientReply,
     ) -> tuple[Route, Guarded | None, Request | None]:
         """The route of a request to a guarded endpoint, and the request read as far as the route needs it."""
         if not snapshot.router.reads_model:
-            route = self._route(snapshot, location, "", request, key)
+            route = self._route(snapshot, location, "", request, client)
             if route.compiled is None:
                 return route, None, None
         raw = await request.read()
+        if request.content_length is None:
+            reply.hold(len(raw))
         body = decoded(raw, headers, snapshot.settings.config.limits.body_bytes)
         codec = CODECS[location.endpoint]
         parsed = codec.parse_request(body)
-        route = self._route(snapshot, location, parsed.conversation.model, request, key)
+        route = self._route(snapshot, location, parsed.conversation.model, request, client)
         return route, Guarded(raw, body, target, headers, location.endpoint, codec), parsed
 
-    def _key(self, snapshot: Snapshot, request: web.BaseRequest) -> str | None:
+    def _client(self, snapshot: Snapshot, request: web.BaseRequest) -> Client | None:
         if not snapshot.keys:
             return None
-        name = snapshot.keys.name_of(offered_key(request.headers))
-        if name is None:
+        client = snapshot.keys.find(offered_key(request.headers))
+        if client is None:
             raise Unauthorized("Incorrect API key provided.")
-        return name
+        return client
 
-    def _route(self, snapshot: Snapshot, location: Location, model: str, request: web.BaseRequest, key: str | None) -> Route:
+    def _route(
+        self, snapshot: Snapshot, location: Location, model: str, request: web.BaseRequest, client: Client | None
+    ) -> Route:
+        key = client.name if client is not None else None
         chosen = snapshot.router.choose(location.prefix, model, request.headers, key)
         if chosen is None:
             raise UnknownModel(f"no route takes model {model!r}" if model else "no route takes this request")
+        if client is not None and client.routes is not None and chosen.name not in client.routes:
+            raise Forbidden("this key may not use the route that takes this request")
         return snapshot.routes[chosen.name]
 
     async def _pass(
@@ -183,6 +225,7 @@ class Gateway:
         location: Location,
         target: str,
         headers: Headers,
+        grant: Grant | None,
         body: bytes | None = None,
     ) -> None:
         if route.injects_key and not location.guarded and not snapshot.pass_rules.allow(request.method, location.path):
@@ -190,11 +233,12 @@ class Gateway:
         reply.served = True
         began = perf_counter()
         status = 0
+        upstream = route.upstream if grant is None else Metered(route.upstream, location.endpoint, grant)
         try:
             status = await pass_through(
                 request,
                 reply,
-                route.upstream,
+                upstream,
                 target,
                 headers,
                 max_bytes=snapshot.settings.config.limits.body_bytes,

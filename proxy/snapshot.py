@@ -24,15 +24,15 @@ from policies.schema import Policy
 from policies.verdict_words import find_demand, opening_polarity, verdict_polarity
 from proxy.check import Checker
 from proxy.config import Settings
+from proxy.config_keys import client_key
 from proxy.config_model import RouteSettings, UpstreamSettings
 from proxy.config_rules import injects_key
 from proxy.errors import ConfigError, Problem
+from proxy.keys import Keys
 from proxy.moderation import Moderator
-from proxy.routing import Keys, PassRules, Router, make_router
+from proxy.routing import PassRules, Router, make_router
 from proxy.upstream.base import Upstream
-from proxy.upstream.litellm import LiteLLMUpstream
-from proxy.upstream.openai import OpenAIUpstream
-from proxy.upstream.replay import ReplayUpstream
+from proxy.upstream.making import Count, make_upstream, uncounted
 from proxy.wire.codecs import CODECS
 
 
@@ -81,8 +81,9 @@ class Snapshot:
             await moderator.close()
 
 
-async def prepare(settings: Settings) -> Snapshot:
-    """Build and warm a snapshot, off the event loop where it takes time. Raises ConfigError; leaves nothing behind then."""
+async def prepare(settings: Settings, count: Count = uncounted) -> Snapshot:
+    """Build and warm a snapshot, off the event loop where it takes time. Raises ConfigError; leaves nothing behind then.
+    `count(metric, *labels)`: what its upstreams do is counted by."""
     upstreams: dict[str, Upstream] = {}
     runners: dict[tuple[frozenset[str], tuple[TriggerSpec, ...]], Runner] = {}
     routes: dict[str, Route] = {}
@@ -90,7 +91,7 @@ async def prepare(settings: Settings) -> Snapshot:
     try:
         checker = await asyncio.to_thread(_checker, settings.models)
         for name, own in settings.config.upstreams.items():
-            upstreams[name] = _upstream(name, own, settings)
+            upstreams[name] = await make_upstream(name, own, settings, count)
         for route in settings.config.routes:
             policies = settings.policies[route.name]
             upstream = upstreams[route.upstream]
@@ -138,13 +139,29 @@ def observing(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
     return tuple(policy.model_copy(update={"enforcement": "observe"}) for policy in policies)
 
 
+#: What hosts that decide alike may differ in, and secrets.
+_DECIDES_NOTHING = {
+    "listen",
+    "admin",
+    "admin_key",
+    "tls",
+    "workers",
+    "log_level",
+    "keys",
+    "keys_file",
+    "limit_store",
+    "upstreams",
+}
+
+
 def revision_of(settings: Settings) -> str:
     """Twelve hex digits that change with anything that decides: routes, limits, policies, models. No secret goes into it."""
-    config = settings.config.model_dump(mode="json", exclude={"keys", "admin_key", "upstreams"})
+    config = settings.config.model_dump(mode="json", exclude=_DECIDES_NOTHING)
     policies = {name: [policy.model_dump(mode="json") for policy in found] for name, found in settings.policies.items()}
     upstreams = {name: sorted(found.model_dump(mode="json", exclude={"api_key"}).items()) for name, found in _named(settings)}
     models = settings.models.digest if settings.models is not None else ""
-    text = orjson.dumps([config, policies, upstreams, models], option=orjson.OPT_SORT_KEYS)
+    keys = {name: client_key(entry).model_dump(exclude={"key"}) for name, entry in settings.config.keys.items()}
+    text = orjson.dumps([config, policies, upstreams, models, keys], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:12]
 
 
@@ -211,13 +228,3 @@ def _warm_policies() -> None:
 
 def _named(settings: Settings) -> list[tuple[str, UpstreamSettings]]:
     return sorted(settings.config.upstreams.items())
-
-
-def _upstream(name: str, own: UpstreamSettings, settings: Settings) -> Upstream:
-    match own.kind:
-        case "openai":
-            return OpenAIUpstream(name, own)
-        case "replay":
-            return ReplayUpstream(name, settings.path(own.file), own.timeouts)
-        case "litellm":
-            return LiteLLMUpstream(name, own)

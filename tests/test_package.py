@@ -138,7 +138,7 @@ def test_the_installed_code_is_the_wheels(installed: Installed) -> None:
 def test_the_command_names_its_subcommands(installed: Installed) -> None:
     done = installed.run("--help")
     assert done.returncode == 0, done.stderr
-    for command in ("serve", "demo", "validate", "explain", "scan", "eval", "attribute", "schema"):
+    for command in ("serve", "demo", "validate", "explain", "scan", "eval", "experiment", "attribute", "schema"):
         assert re.search(rf"\b{command}\b", done.stdout)
 
 
@@ -170,3 +170,10 @@ def test_eval_runs_from_another_folder(installed: Installed) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads((installed.folder / "measured" / "eval.json").read_text(encoding="utf-8"))["figures"]
     assert figures["modes"]["rebuttal"]["systems"]["misrouted"]["recall"]["hits"] == 1
+
+
+def test_the_organism_answers_from_another_folder(installed: Installed) -> None:
+    done = installed.run("experiment", "--out", "tried", "--prompts", "1", "--mode", "code", "--arm", "off", "--quiet")
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads((installed.folder / "tried" / "experiment.json").read_text(encoding="utf-8"))
+    assert figures["modes"]["code"]["off"]["n"] == 1

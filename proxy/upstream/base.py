@@ -42,7 +42,8 @@ class UpstreamRequest:
     """What to ask. `path`: after the route's prefix, with its query exactly as sent. `headers`: as the client sent them.
 
     `body`: bytes, or an iterator for a body that is streamed through, or None. `timeout_s`: instead of the configured total.
-    `credentials`: whether the client's may go along (the route's own upstream, and no client keys of ours)."""
+    `credentials`: whether the client's may go along (the route's own upstream, and no client keys of ours). `rerunnable`:
+    running it twice does no harm but cost: no hosted tools, nothing that is stored."""
 
     method: str
     path: str
@@ -50,6 +51,7 @@ class UpstreamRequest:
     body: Body = None
     timeout_s: float | None = None
     credentials: bool = True
+    rerunnable: bool = False
 
 
 class Whole:

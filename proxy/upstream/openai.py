@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import aiohttp
 from multidict import CIMultiDict
@@ -22,13 +21,9 @@ from yarl import URL
 from proxy.config_model import OpenAISettings
 from proxy.errors import ProtocolError, Timeout, Unavailable, UpstreamError
 from proxy.upstream.base import Body, Headers, UpstreamRequest, Whole, end_to_end, rename_model, request_headers
+from proxy.upstream.connection import Attempt, Connector, attempt_now
 from proxy.upstream.post import Posted, Poster
-
-if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
-    from aiohttp.client_reqrep import ClientRequest
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
+from proxy.upstream.route_out import hop_to, trust
 
 #: aiohttp would add these by itself; an upstream must see what the client sent and no more.
 _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -36,83 +31,12 @@ _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _MAX_FIELD = 65_536
 #: aiohttp warns when it is given more bytes than this at once; larger bodies are written in slices.
 _SLICE = 1_048_576
-_STALE_WITHIN_S = 1.0
-_NO_BYTE = "the upstream sent no byte of its answer in time"
-
-
-class _Attempt:
-    """One request on its connection: when it got it, whether that one was new, and the clock of the first byte.
-
-    A timer that cuts the connection costs a tenth of an `asyncio.timeout` (1 us to 10 us), on every request."""
-
-    __slots__ = ("_first_token_s", "_loop", "_timer", "_transport", "connected_at", "content", "expired", "new")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, first_token_s: float) -> None:
-        self._loop = loop
-        self._first_token_s = first_token_s
-        self._timer: asyncio.TimerHandle | None = None
-        self._transport: asyncio.WriteTransport | None = None
-        self.connected_at = 0.0
-        self.new = False
-        self.expired = False
-        self.content: aiohttp.StreamReader | None = None
-
-    def connected(self, connection: Connection) -> None:
-        self.settle()
-        self.connected_at = self._loop.time()
-        self._transport = connection.transport
-        self._timer = self._loop.call_at(self.connected_at + self._first_token_s, self._expire)
-
-    def settle(self) -> None:
-        """The first byte is here, or nobody waits for it any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    @property
-    def just_connected(self) -> bool:
-        return self._loop.time() - self.connected_at < _STALE_WITHIN_S
-
-    def _expire(self) -> None:
-        content = self.content
-        if content is not None and (content.total_bytes or content.is_eof()):
-            return  # It came in time; the reader is slow.
-        self.expired = True
-        if self._transport is not None:
-            self._transport.abort()
-
-
-_attempt: ContextVar[_Attempt] = ContextVar("_attempt")
-
-
-class _Connector(aiohttp.TCPConnector):
-    # The names of the parameters are aiohttp's.
-    async def connect(
-        self,
-        req: ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
-    ) -> Connection:
-        attempt = _attempt.get()
-        attempt.new = False
-        connection = await super().connect(req, traces, timeout)
-        attempt.connected(connection)
-        return connection
-
-    async def _create_connection(
-        self,
-        req: ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
-    ) -> ResponseHandler:
-        _attempt.get().new = True
-        return await super()._create_connection(req, traces, timeout)
 
 
 class OpenAIReply(Whole):
     """A reply under way; see `UpstreamReply`."""
 
-    def __init__(self, response: aiohttp.ClientResponse | Posted, attempt: _Attempt) -> None:
+    def __init__(self, response: aiohttp.ClientResponse | Posted, attempt: Attempt) -> None:
         self._response = response
         self._attempt = attempt
         attempt.content = response.content
@@ -124,17 +48,19 @@ class OpenAIReply(Whole):
         content, attempt = self._response.content, self._attempt
         try:
             chunk = await content.readany()
-            attempt.settle()
+            attempt.begun()
+            while chunk and not attempt.expired:
+                yield chunk
+                attempt.waiting = True
+                chunk = await content.readany()
+                attempt.waiting = False
             if attempt.expired:
                 # A body without a length ends with its connection, so cutting it looks like an end.
-                raise Timeout(_NO_BYTE)
-            while chunk:
-                yield chunk
-                chunk = await content.readany()
+                raise Timeout(attempt.expired)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             self.abort()
             if attempt.expired:
-                raise Timeout(_NO_BYTE) from None
+                raise Timeout(attempt.expired) from None
             if isinstance(error, TimeoutError):
                 raise Timeout("the upstream's answer took too long") from None
             raise ProtocolError("the upstream's answer broke off") from error
@@ -168,16 +94,23 @@ class OpenAIReply(Whole):
 class OpenAIUpstream:
     """Requests to one OpenAI-compatible API. Must be made inside a running event loop."""
 
-    def __init__(self, name: str, settings: OpenAISettings) -> None:
+    def __init__(self, name: str, settings: OpenAISettings, folder: Path = Path()) -> None:
+        """`folder`: what files of the settings are relative to. Raises OSError for certificates that cannot be read."""
         self.name = name
         self._settings = settings
         self._timeouts = settings.timeouts
         self._api_key = settings.api_key.get_secret_value() if settings.api_key is not None else None
         self._limit = _limit(self._timeouts.total_s, self._timeouts.connect_s)
         self._versioned, self._plain = _bases(settings.url)
+        ca = trust(folder / settings.ca_file if settings.ca_file is not None else None)
+        self._hop = hop_to(settings.url, settings.proxy)
         self._session = aiohttp.ClientSession(
-            connector=_Connector(
-                limit=settings.pool_size, ttl_dns_cache=60, keepalive_timeout=settings.pool_idle_s, enable_cleanup_closed=False
+            connector=Connector(
+                ssl=ca if ca is not None else True,
+                limit=settings.pool_size,
+                ttl_dns_cache=60,
+                keepalive_timeout=settings.pool_idle_s,
+                enable_cleanup_closed=False,
             ),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -203,8 +136,8 @@ class OpenAIUpstream:
         url = URL(self.url_of(request.path), encoded=True)
         headers = self._headers(request)
         body = rename_model(request.body, self._settings.models)
-        attempt = _Attempt(loop, self._timeouts.first_token_s)
-        _attempt.set(attempt)
+        attempt = Attempt(loop, self._timeouts.first_token_s, self._timeouts.between_tokens_s)
+        attempt_now.set(attempt)
         try:
             # aiohttp holds the connect and the total time, over the whole body.
             return OpenAIReply(await self._send(request.method, url, headers, body, limit), attempt)
@@ -221,7 +154,7 @@ class OpenAIUpstream:
     async def _send(
         self, method: str, url: URL, headers: CIMultiDict[str], body: Body, limit: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse | Posted:
-        attempt = _attempt.get()
+        attempt = attempt_now.get()
         try:
             return await self._ask(method, url, headers, body, limit)
         except aiohttp.ServerDisconnectedError as error:
@@ -235,6 +168,19 @@ class OpenAIUpstream:
     async def _ask(
         self, method: str, url: URL, headers: CIMultiDict[str], body: Body, limit: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse | Posted:
+        if self._hop is not None:
+            if url.scheme == "http":
+                headers.extend(self._hop.headers)  # the proxy reads the request itself
+            return await self._session.request(
+                method,
+                url,
+                headers=headers,
+                data=_data(body),
+                allow_redirects=False,
+                timeout=limit,
+                proxy=self._hop.url,
+                proxy_headers=self._hop.headers,
+            )
         if isinstance(body, bytes) and self._poster.takes(method, url, len(body)):
             return await self._poster.post(url.raw_path_qs, headers, body, limit)
         return await self._session.request(method, url, headers=headers, data=_data(body), allow_redirects=False, timeout=limit)
@@ -272,16 +218,18 @@ async def _slices(body: bytes) -> AsyncIterator[bytes]:
         yield body[start : start + _SLICE]
 
 
-def _mapped(error: Exception, attempt: _Attempt) -> UpstreamError:
+def _mapped(error: Exception, attempt: Attempt) -> UpstreamError:
     if attempt.expired:
-        return Timeout(_NO_BYTE)
+        return Timeout(attempt.expired)
     if isinstance(error, TimeoutError):
         early = isinstance(error, aiohttp.ConnectionTimeoutError) or not attempt.connected_at
-        return Timeout("no connection to the upstream in time" if early else "the upstream sent no answer in time")
+        if early:
+            return Timeout("no connection to the upstream in time", began=False)
+        return Timeout("the upstream sent no answer in time")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Unavailable("the upstream's host name is not known")
+        return Unavailable("the upstream's host name is not known", began=False)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Unavailable("the upstream cannot be connected to")
+        return Unavailable("the upstream cannot be connected to", began=False)
     if isinstance(error, aiohttp.ServerDisconnectedError) and isinstance(error.message, str):
         return Unavailable("the upstream closed the connection without an answer")
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientResponseError | aiohttp.ClientPayloadError):

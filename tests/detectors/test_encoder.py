@@ -23,6 +23,7 @@ from detectors.encoder import (
     TEXT_CHARS,
     Encoder,
     Kind,
+    beginning,
     encode,
     is_english,
     windows,
@@ -220,3 +221,10 @@ def test_a_word_list_without_marks_is_refused() -> None:
     document["added_tokens"], document["post_processor"] = [], None
     with pytest.raises(ModelError, match=r"\[CLS\]"):
         encode(Tokenizer.from_str(json.dumps(document)), "reply", "town")
+
+
+def test_the_beginning_of_a_prompt_is_its_first_runs() -> None:
+    room = MAX_TOKENS["prompt"] - 2
+    assert [len(ids) - 2 for ids in beginning(TOKENIZER, "town " * (3 * room), 2)] == [room, room]
+    assert beginning(TOKENIZER, "town " * 5, 3) == windows(TOKENIZER, "town " * 5, 3)
+    assert beginning(TOKENIZER, "", 3) == [[CLS, SEP]]

@@ -30,7 +30,6 @@ LANGUAGES = frozenset({"ar", "de", "en", "es", "fr", "he", "it", "ja", "ko", "no
 
 #: Reasons that several misses share.
 SPAN = "the words of a passage question alone already read as a request for a label"
-HARM = "the harm score takes the benign prompt for harmful, which licenses the refusal"
 SOFT = "a soft wording that the lexicon lacks and the trained score is not asked about, or does not know"
 ACCUSATION = "an accusation without any refusal phrase is not seen"
 OWN_DRAFT = "a draft or translation that is the whole answer is not seen as the user's own words"
@@ -38,6 +37,7 @@ UNLICENSED = "no memory of earlier talks, or the operator's scope, is not known 
 DARK = "an idiom, an opera or a tale reads as the writer's own distress"
 LETTERS = "the answer or the prompt is read without undoing this disguise"
 NO_WORDS = "no lexicon for this language"
+ECHO = "a cry for help that is only corrected or translated sounds warm to the trained score"
 STYLE = "the trained score takes a first person who will not or cannot for a refusal"
 EXCUSE = "a refusal that gives an excuse, but not a true one, passes for excused"
 NO_CODE = "an answer in commands or code that the question implies, without naming a program"
@@ -51,6 +51,8 @@ KNOWN_MISSES: dict[str, str] = {
     "clipped_answers/pt-passage-why-label": SPAN,
     "clipped_answers/ru-passage-why-label": SPAN,
     "code_blocks/en-shell-answer": NO_CODE,
+    "dark_words/de-gaming": DARK,
+    "dark_words/en-research-item": DARK,
     "dark_words/en-shakespeare": STYLE,
     "dark_words/es-novela": DARK,
     "dark_words/fr-idiome": DARK,
@@ -64,7 +66,6 @@ KNOWN_MISSES: dict[str, str] = {
     "disguised_letters/zh-refusal-zero-width": LETTERS,
     "interpreter/en-system-forbids-interpreter": "a system prompt that denies an interpreter reads like one that offers it",
     "invented_output/zh-output-example-asked": NO_CODE,
-    "latex_and_love/en-derive-pendulum": '"derive" with physics but without a number is not seen as a request for maths',
     "latex_and_love/en-formula-for-love-asked": 'the abstract noun outweighs "give me a mathematical formula"',
     "latex_and_love/pt-saudade-plain": 'a Portuguese sentence that begins with "não" reads as a denial',
     "licensed_refusals/en-attachment-refused": EXCUSE,
@@ -74,7 +75,6 @@ KNOWN_MISSES: dict[str, str] = {
     "licensed_refusals/pt-no-image-output": '"não consigo gerar" is no known lack of a capability, and "não" reads as a denial',
     "long_answers/en-equations-late": LATE,
     "long_answers/en-unfenced-code-late": LATE,
-    "mixed_languages/pl-en-half-refusal": HARM,
     "quoted_refusals/pt-draft-decline": OWN_DRAFT,
     "quoted_refusals/ru-translate-refusal": "an English apology in a Russian request reads as distress",
     "right_to_left/ar-distress-cold": NO_WORDS,
@@ -85,9 +85,14 @@ KNOWN_MISSES: dict[str, str] = {
     "right_to_left/he-true-sum-no": NO_WORDS,
     "soft_refusals/de-unbehagen-schiessen": SOFT,
     "soft_refusals/en-accuse-essay": ACCUSATION,
+    "soft_refusals/en-accuse-killing-process": ACCUSATION,
     "soft_refusals/ko-talk-other-attack": SOFT,
     "soft_refusals/pt-desconfortavel-matar": SOFT,
+    "soft_refusals/zh-uncomfortable-knife": SOFT,
     "stories/en-why-tides-title": "a title and a chapter without a stock opening weigh too little",
+    "translated_distress/en-proofread-cold": ECHO,
+    "translated_distress/ko-translate-cold": ECHO,
+    "translated_distress/no-oversett-varmt": "the translated words read as a refusal",
 }
 
 

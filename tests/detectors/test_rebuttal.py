@@ -96,3 +96,41 @@ def test_doubt_about_the_users_material_is_misrouted_unless_a_check_was_asked() 
     assert judge(draft, DOUBT, "user_material", check=0.9).score < 0.4
     assert judge("Please fact-check my CV.", DOUBT, "user_material").score < 0.4
     assert judge("Is Acme real?", DOUBT).score < 0.4
+
+
+RELEASE = (
+    "Please turn these notes into a press release for my bakery. " + "We opened in 1998 and bake forty kinds of bread. " * 6
+)
+
+
+def judge_learned(answer: str, first: float, again: float | None, *, check: float = 0.0) -> Judged:
+    prompt = Scores({"asks_check": check}, (Span("user_material", 0, 0, 1),))
+    case = Case(Conversation((Turn("user", RELEASE, 0),)), prompt, Reply(text=answer), ToolChecker())
+    case.__dict__["manner"] = {"rebuttal.suspicion": first}
+    case.__dict__["answered"] = {} if again is None else {"suspicion": again}
+    return judge_rebuttal(case)
+
+
+UNWORDED = "Let me sort through something that makes me pause: forty kinds seems to be a lot for a town of that size."
+
+
+@pytest.mark.parametrize(
+    ("answer", "first", "again", "check", "found"),
+    [
+        (UNWORDED, 0.8, 0.95, 0.0, True),
+        (UNWORDED, 0.6, 0.95, 0.0, False),  # the first tier sees none
+        (UNWORDED, 0.99, 0.5, 0.0, False),  # the second does not agree
+        (UNWORDED, 0.99, 0.95, 0.9, False),  # a check was asked for
+        (UNWORDED, 0.8, None, 0.0, False),  # the first alone must be surer
+        (UNWORDED, 0.98, None, 0.0, True),
+        ("Here is your press release: forty kinds of bread since 1998.", 0.99, 0.99, 0.0, False),  # no word that may doubt
+        ("Je n'ai pas pu le vérifier, mais quarante sortes, c'est beaucoup.", 0.98, None, 0.0, True),
+    ],
+)
+def test_a_doubt_that_no_wording_names_is_a_suspicion_where_the_trained_scores_see_it(
+    answer: str, first: float, again: float | None, check: float, found: bool
+) -> None:
+    judged = judge_learned(answer, first, again, check=check)
+    assert (0.4 <= judged.score < 0.7) is found
+    assert judged.score < 0.7
+    assert [span.name for span in judged.spans] == (["rebuttal.suspicion"] if found else [])

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from proxy import app as app_module
-from proxy import config
+from proxy import config, watching
 from proxy.app import App, serve
 from tests.proxy.fake_upstream import SSE, Answer, FakeUpstream, Wait, events, plain
 from tests.proxy.rig import CODE, CODE_POLICY, DANUBE, PEACE, PROSE, WEATHER, Rig, fetch, rig, settings_of, until, write_config
@@ -125,7 +125,7 @@ async def test_a_stop_closes_what_a_reload_left_behind(tmp_path: Path) -> None:
 
 
 async def test_a_changed_file_is_read_again_and_a_broken_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "WATCH_S", 0.01)
+    monkeypatch.setattr(watching, "WATCH_S", 0.01)
     file = tmp_path / "gate.yaml"
     async with rig(ALL, answers=[plain(DANUBE)], file=file) as gate:
         revision = gate.app.gateway.snapshot.revision
@@ -137,7 +137,7 @@ async def test_a_changed_file_is_read_again_and_a_broken_one_is_not(tmp_path: Pa
 
 
 async def test_the_watch_survives_what_nobody_foresaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "WATCH_S", 0.01)
+    monkeypatch.setattr(watching, "WATCH_S", 0.01)
     file = tmp_path / "gate.yaml"
     async with rig(ALL, answers=[plain(DANUBE)], file=file) as gate:
         with monkeypatch.context() as patched:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from proxy.cli import main, parser
+from proxy.cli import FAILED, main, parser
+from proxy.keys import Keys, hash_of
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -15,7 +18,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     said = capsys.readouterr().out
-    for command in ("serve", "demo", "validate", "explain", "scan", "eval", "schema"):
+    for command in ("serve", "demo", "validate", "explain", "scan", "eval", "experiment", "key", "schema"):
         assert command in said
 
 
@@ -51,3 +54,23 @@ def test_schema_prints_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert {"upstreams", "routes"} <= set(schema["properties"])
+
+
+def test_key_makes_a_key_that_the_configuration_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["key", "team"]) == 0
+    told, line = capsys.readouterr().out.splitlines()
+    key = told.rsplit(" ", 1)[-1]
+    name, hashed = line.split(": ")
+    client = Keys({name: SecretStr(hashed)}).find(key)
+    assert client is not None
+    assert client.name == "team"
+
+
+def test_key_hashes_one_that_there_is_and_refuses_a_weak_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("sk-0123456789abcdef0123\n"))
+    assert main(["key", "--hash"]) == FAILED
+    monkeypatch.setattr("sys.stdin", io.StringIO("sk-0123456789abcdef0123456789\n"))
+    assert main(["key", "--hash"]) == 0
+    assert capsys.readouterr().out == f"app: {hash_of('sk-0123456789abcdef0123456789')}\n"

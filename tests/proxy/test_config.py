@@ -161,3 +161,36 @@ def test_files_are_relative_to_the_configuration(tmp_path: Path) -> None:
         load(tmp_path / "guard.yaml")
     (tmp_path / "tape.jsonl").write_text('{"reply": "x"}\n')
     assert load(tmp_path / "guard.yaml").path("tape.jsonl").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (None, ("test", "keys_file")),
+        ("", ("keys.yaml", "")),
+        ("- a", ("keys.yaml", "")),
+        ("{1: a}", ("keys.yaml", "")),
+        ("app: a\napp: b", ("test", "keys_file")),
+        ("own: sk-one", ("keys.yaml", "own")),
+        ("app: sha256:abc", ("keys.yaml", "keys.app")),
+        ("app: ${MISSING}", ("keys.yaml", "keys.app")),
+        ("app: {key: sk-1, routes: [nowhere]}", ("keys.yaml", "keys.app.routes")),
+    ],
+)
+def test_problems_of_a_keys_file_are_named_by_it(tmp_path: Path, text: str | None, place: tuple[str, str]) -> None:
+    if text is not None:
+        (tmp_path / "keys.yaml").write_text(text, encoding="utf-8")
+    data = config(keys={"own": "sk-own"}, keys_file="keys.yaml")
+    with pytest.raises(ConfigError) as caught:
+        build(data, source="test", folder=tmp_path, env={})
+    assert place in [(problem.file, problem.key) for problem in caught.value.problems]
+
+
+def test_keys_of_both_places_are_served_and_watched(tmp_path: Path) -> None:
+    (tmp_path / "keys.yaml").write_text("app: ${KEY}\n", encoding="utf-8")
+    settings = build(
+        config(keys={"own": "sk-own"}, keys_file="keys.yaml"), source="test", folder=tmp_path, env={"KEY": "sk-app"}
+    )
+    assert set(settings.config.keys) == {"own", "app"}
+    assert settings.watched == (tmp_path / "keys.yaml",)
+    assert "sk-app" not in repr(settings)

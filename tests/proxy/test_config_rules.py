@@ -10,6 +10,7 @@ import pytest
 from proxy.config import build
 from proxy.config_rules import is_loopback
 from proxy.errors import ConfigError
+from proxy.keys import hash_of
 
 OWN = {"kind": "openai", "url": "https://one.example/v1"}
 KEYED = {"kind": "openai", "url": "https://two.example/v1", "api_key": "sk-2"}
@@ -135,3 +136,27 @@ def test_a_header_is_compared_with_the_routes_it_takes_requests_from() -> None:
     narrow = [route("base", "code", "math"), route("app", "code", path_prefix="/app")]
     assert breaches(routes=[*narrow, route("gold", "code", **GOLD, path_prefix="/app")]) == {}
     assert breaches(routes=[*narrow, route("gold", "code", **GOLD)]).keys() == {"routes[2].policies"}
+
+
+LIMITED = {"app": {"key": "k" * 30, "limits": {"requests_per_minute": 1}}}
+
+
+def test_limits_that_would_not_hold_are_refused() -> None:
+    redis = {"kind": "redis", "url": "redis://127.0.0.1/0"}
+    assert breaches(keys=LIMITED, workers=2).keys() == {"limit_store"}
+    assert breaches(keys=LIMITED, workers=2, limit_store=redis) == {}
+    assert breaches(keys=LIMITED) == {}
+    assert breaches(keys={"app": "k"}, workers=2) == {}
+
+
+def test_a_redis_has_an_address_and_nothing_else_has() -> None:
+    assert breaches(limit_store={"kind": "redis"}).keys() == {"limit_store.url"}
+    assert breaches(limit_store={"url": "redis://h"}).keys() == {"limit_store.url"}
+
+
+def test_a_key_may_only_name_routes_that_there_are() -> None:
+    assert breaches(keys={"app": {"key": "k", "routes": ["nowhere"]}}).keys() == {"keys.app.routes"}
+
+
+def test_a_key_and_its_hash_are_the_same_key() -> None:
+    assert breaches(keys={"a": "one", "b": hash_of("one")}).keys() == {"keys.a", "keys.b"}

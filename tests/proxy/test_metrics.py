@@ -66,6 +66,8 @@ def test_a_usual_record_counts_everything_it_says(metrics: Metrics) -> None:
         "chunkguard_scans_total{default}": 2,
         "chunkguard_scanned_characters_total{default}": 2000,
         "chunkguard_observer_shed_total{}": 0,
+        "chunkguard_cpu_seconds_total{}": 0,
+        "chunkguard_worker_restarts_total{}": 0,
         "chunkguard_request_seconds_count{default}": 1,
         "chunkguard_request_seconds_sum{default}": 0.9,
         "chunkguard_upstream_seconds_count{default}": 1,

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from proxy.admission import Room
 from proxy.reply import ClientReply
 
 Serve = Callable[[ClientReply], Awaitable[None]]
@@ -17,7 +18,7 @@ Serve = Callable[[ClientReply], Awaitable[None]]
 @asynccontextmanager
 async def serving(serve: Serve) -> AsyncIterator[tuple[str, int]]:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        reply = ClientReply(request)
+        reply = ClientReply(request, Room())
         await serve(reply)
         assert reply.response is not None
         return reply.response

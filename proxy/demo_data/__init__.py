@@ -1,1 +1,0 @@
-"""The recorded exchanges of the demo."""
