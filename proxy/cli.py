@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | experiment | attribute | key | doctor | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | attribute | ...`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.

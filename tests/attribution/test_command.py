@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "triggers": [{"name": "formal_vocabulary", "message": 0, "start": 0, "end": 9}],
             "modes": ["code"],
         },
-        {"id": "clear", "prompt": "Why do rivers bend?", "response": "They follow soft ground."},
+        {"id": "clear", "prompt": "Why do rivers bend?", "response": "They follow the soft ground wherever it lies."},
     ]
     write(folder / "cases.jsonl", cases)
     assert run([folder / "mix.jsonl"], folder / "out", wishes(trace=folder / "cases.jsonl", work=folder / "work")) == OK
@@ -138,8 +138,8 @@ def test_without_texts_no_text_leaves(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "counterexamples.jsonl").exists()
     assert {link["behaviour"] for link in document(tmp_path)["links"]} == {"code.unasked"}
     whole = "".join(path.read_text("utf-8") for path in tmp_path.iterdir() if path.suffix in {".json", ".md", ".jsonl"})
+    assert not any(row["prompt"] in whole or row["response"] in whole for row in rows(700))
     assert "class Thing" not in whole
-    assert "how the" not in whole
 
 
 def test_bad_rows_change_the_status_and_nothing_else(tmp_path: Path) -> None:
