@@ -18,9 +18,8 @@ from attribution.behaviours import UNASKED, is_mined
 from attribution.links import Link
 from evaluation.style import BLUE, COLOURS, DARK, GREY, HEAT, RED, SAVING, drawing
 
-#: Links, features, behaviours and sources that a picture has room for.
+#: Links, behaviours and sources that a picture has room for.
 MOST_LINKS: Final = 28
-MOST_FEATURES: Final = 24
 MOST_BEHAVIOURS: Final = 16
 MOST_SOURCES: Final = 8
 #: Longest name beside a line.
@@ -98,7 +97,7 @@ def heat_figure(links: Sequence[Link], every: Sequence[Link]) -> Figure:
     """Features of the report against behaviours: P(behaviour | feature) where the link is above the bars."""
     own = [link for link in links if not link.intended]
     behaviours = sorted(dict.fromkeys(link.behaviour for link in own), key=_rank)[:MOST_BEHAVIOURS]
-    features = list(dict.fromkeys(link.feature for link in strongest(own) if link.behaviour in behaviours))[:MOST_FEATURES]
+    features = list(dict.fromkeys(link.feature for link in strongest(own) if link.behaviour in behaviours))
     figure = Figure(figsize=(3.6 + 0.62 * max(5, len(behaviours)), 2.2 + 0.28 * max(3, len(features))), layout="constrained")
     if not features:
         _nothing(figure)

@@ -10,12 +10,10 @@ import contextlib
 import gc
 import logging
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from ssl import SSLContext
 from typing import Any, Final
 
 from aiohttp import web
@@ -25,6 +23,7 @@ from proxy.admin import Admin
 from proxy.admission import RetryShare
 from proxy.config import Settings
 from proxy.deleter import Deleter
+from proxy.doors import DRAIN_S, Doors
 from proxy.errors import ConfigError, Problem
 from proxy.guard import Guard
 from proxy.json_log import JsonLog, LibraryLog, Sink
@@ -34,15 +33,13 @@ from proxy.metrics import Metrics
 from proxy.observer import Observer
 from proxy.records import DecisionRecord, Seconds
 from proxy.seat import Seat
-from proxy.server import BACKLOG, Gateway
+from proxy.server import Gateway
 from proxy.snapshot import Snapshot, coverage_rows, prepare
 from proxy.telling import Teller
 from proxy.tls import ListenerTLS
 from proxy.watching import changes
 
 log = logging.getLogger("chunkguard")
-#: Seconds that requests under way have to end after a stop signal, and that an old snapshot stays open after a reload.
-DRAIN_S: Final = 30.0
 #: CPython hands the GIL over at most this often; its default of 5 ms would let one long scan stall the event loop as long.
 SWITCH_INTERVAL_S: Final = 0.0005
 #: Settings that only a restart changes.
@@ -80,7 +77,7 @@ class App:
         )
         self._library = LibraryLog(self._log)
         self._tasks: list[asyncio.Task[None]] = []
-        self._runners: list[web.BaseRunner] = []
+        self._doors = Doors(seat)
         self._reloading = asyncio.Lock()
         self._tls = ListenerTLS()
         self.gateway: Gateway
@@ -113,49 +110,29 @@ class App:
             if certificate is not None:
                 self._tls.swap(certificate)
             secured = self._tls.context if certificate is not None else None
-            listener = self._seat.listener if self._seat is not None else None
-            self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen, listener, secured)
-            await self._listen_admin()
+            self.address = await self._doors.open_public(self.gateway.make_server(), self.settings.config.listen, secured)
+            self.admin_address = await self._doors.open_admin(self._admin(), self.settings.config.admin)
         except BaseException:
             await self.stop()
             raise
 
-    async def _listen(
-        self, server: web.Server, address: str, listener: socket.socket | None = None, secured: SSLContext | None = None
-    ) -> tuple[str, int]:
-        runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
-        await runner.setup()
-        self._runners.append(runner)
-        host, _, port = address.rpartition(":")
-        if listener is not None:
-            await web.SockSite(runner, listener, backlog=BACKLOG, ssl_context=secured).start()
-        else:
-            await web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG, ssl_context=secured).start()
-        bound = runner.addresses[0]
-        return str(bound[0]), int(bound[1])
-
-    async def _listen_admin(self) -> None:
+    def _admin(self) -> web.Server:
         own, seat = self.settings.config, self._seat
         key = own.admin_key.get_secret_value() if own.admin_key is not None and seat is None else None
-        totals = self._totals if seat is not None else None
-        admin = Admin(key=key, ready=self.ready, reload=self.reload, metrics=self._exposition, totals=totals)
-        server = web.Server(admin.handle, access_log=None)
-        address = f"unix:{seat.admin}" if seat is not None else own.admin
-        if not address.startswith("unix:"):
-            self.admin_address = await self._listen(server, address)
-            return
-        runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
-        await runner.setup()
-        self._runners.append(runner)
-        path = address.removeprefix("unix:")
-        await web.UnixSite(runner, path).start()
-        self.admin_address = path
+        admin = Admin(
+            key=key,
+            ready=self.ready,
+            reload=self.reload,
+            metrics=self._exposition,
+            totals=self._totals if seat is not None else None,
+            stand_in=self._doors.stand_in if seat is not None else None,
+        )
+        return web.Server(admin.handle, access_log=None)
 
     async def stop(self) -> None:
         """Stop accepting, let requests end, then close everything."""
         self._stopping = True
-        for runner in self._runners:
-            await runner.cleanup()
+        await self._doors.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(self.observer.drain(), self.deleter.drain()), DRAIN_S)
         await self.limiter.store.drain()  # what the last records charged is there now

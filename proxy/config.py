@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,11 +18,13 @@ import yaml
 from pydantic import ValidationError
 
 from core.types import MODES
+from policies.injection import limit_injection
 from policies.loader import resolve
 from policies.schema import Policy
 from proxy.config_model import Config, PolicyEntry
 from proxy.config_rules import breaches
 from proxy.errors import ConfigError, Problem
+from proxy.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from detectors.modelset import ModelSet
@@ -73,7 +75,7 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Settings:
 def parse(text: str, *, source: str, folder: Path, env: Mapping[str, str] | None = None) -> Settings:
     """As `load`, of a text. `source` names it in problems."""
     try:
-        data = _read_yaml(text)
+        data = read_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark is not None else ""
@@ -106,7 +108,7 @@ def _build(data: dict[str, Any], source: str, folder: Path, problems: list[Probl
     policies = []
     for index, route in enumerate(config.routes):
         found, wrong = _resolve(route.policies, f"routes[{index}].policies", source)
-        policies.append(found)
+        policies.append(limit_injection(found, route.injection))
         problems.extend(wrong)
     problems.extend(Problem(source, key, reason) for key, reason in breaches(config, policies))
     problems.extend(_missing_files(config, folder, source))
@@ -128,7 +130,7 @@ def _with_keys_file(
     if not isinstance(name, str) or not isinstance(own, dict):
         return data, frozenset()
     try:
-        found = _read_yaml((folder / name).read_text(encoding="utf-8"))
+        found = read_yaml((folder / name).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         problems.append(Problem(source, "keys_file", f"{name!r} cannot be read, or is not YAML"))
         return data, frozenset()
@@ -158,28 +160,6 @@ def from_upstream_url(
     route = {"name": "default", "upstream": "default", "policies": list(policies)}
     data = {"listen": listen, "admin": admin, "upstreams": {"default": upstream}, "routes": [route]}
     return build(_escaped(data), source="--upstream", folder=Path(), env={})
-
-
-class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses a repeated key, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key in seen and key != "<<":
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(text: str) -> object:
-    loader = _Loader(text)
-    try:
-        data: object = loader.get_single_data()
-        return data
-    finally:
-        loader.dispose()
 
 
 def _interpolate(value: Any, env: Mapping[str, str], key: str, source: str, problems: list[Problem]) -> Any:

@@ -88,6 +88,8 @@ class Guard:
                 prompt = await route.runner.score_prompt(conversation)
             except CancelledError:
                 self._record_gone(snapshot, route, sent, conversation, began)
+                if grant is not None:
+                    grant.charge(0)
                 raise
             detector = perf_counter() - began
         plan = compiled.make_plan(conversation, prompt or _UNSCORED, stream=conversation.stream)

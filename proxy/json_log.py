@@ -67,6 +67,8 @@ class JsonLog:
         self._least = _SEVERITY[level]
         self._sample = sample
         self._on_lost = on_lost
+        #: The last line may have been written in part.
+        self._torn = False
 
     def record(self, record: DecisionRecord) -> None:
         """Log a decision: `warning` where it needs eyes, else `info`."""
@@ -82,10 +84,14 @@ class JsonLog:
 
     def _write(self, document: dict[str, Any]) -> None:
         try:
-            self._sink.write(orjson.dumps(document, default=str, option=orjson.OPT_APPEND_NEWLINE))
+            line = orjson.dumps(document, default=str, option=orjson.OPT_APPEND_NEWLINE)
+            # What is left of a torn line must not run into the next one.
+            self._sink.write(b"\n" + line if self._torn else line)
             self._sink.flush()
+            self._torn = False
         except (OSError, ValueError, TypeError):
             self._on_lost()
+            self._torn = True
 
 
 class LibraryLog(logging.Handler):

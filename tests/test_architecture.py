@@ -70,9 +70,10 @@ SAFE_LOADERS = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "SafeLoader"})
 
 #: Files that may start a task, beside proxy/driver.py, each with its reason.
 TASK_SPAWNERS: dict[str, str] = {
-    "evaluation/experiment/trials.py": "several requests of an experiment under way at once",
     "proxy/driver.py": "the one place where an exchange's work is spawned and cancelled",
     "proxy/doctor_network.py": "asks every upstream side by side",
+    "proxy/upstream/hedging.py": "two calls race, and the loser is cancelled",
+    "proxy/upgrade.py": "the two directions of a connection that is no longer HTTP",
     "proxy/app.py": "tasks of the worker itself: the observer, the file watch, reloads by signal",
     "proxy/workers.py": "one task a worker that waits for its death, and one that looks at what they count",
 }
@@ -89,8 +90,8 @@ OVER_SOFT_LIMIT: dict[str, str] = {
     "detectors/scan.py": "one pass over a text that serves every lexicon",
     "organism/prompts.py": "one maker a family of prompts: which answers are right is only checkable side by side",
     "policies/schema.py": "the whole shape of a policy file; mostly field descriptions",
-    "proxy/app.py": "the order in which the parts of a running gateway start, reload and stop",
     "proxy/config_model.py": "the whole shape of a configuration file; mostly field descriptions",
+    "proxy/server.py": "the order in which a request is looked at before anybody answers it",
     "proxy/driver.py": "every command has its performer here, and tasks are spawned nowhere else",
 }
 
@@ -105,6 +106,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "attribution/exports.py": "tests/attribution/test_command.py",
     "attribution/job.py": "tests/attribution/test_command.py",
     "attribution/report.py": "tests/attribution/test_command.py",
+    "proxy/config_embedded.py": "tests/proxy/upstream/test_embedded.py",
     "proxy/config_keys.py": "tests/proxy/test_keys.py",
     "proxy/config_upstream.py": "tests/proxy/upstream/test_retrying.py",
     "proxy/config_base.py": "tests/proxy/test_config_model.py",

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from time import time
@@ -24,7 +25,7 @@ from core.values import frozen
 from proxy.admission import RetryShare
 from proxy.config_upstream import Retries
 from proxy.errors import CircuitOpen, Timeout, UpstreamError
-from proxy.upstream.base import Upstream, UpstreamReply, UpstreamRequest
+from proxy.upstream.base import Upstream, UpstreamReply, UpstreamRequest, upgraded
 
 #: The upstream says that it did not take the request.
 REFUSED: Final = frozenset({429, 503, 529})
@@ -86,6 +87,10 @@ class Retrying:
             await asyncio.sleep(wait_s)
             request = _within(request, until - loop.time())
         return await self._upstream.open(request)
+
+    async def upgrade(self, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
+        """A session is no request whose end tells anything: it is passed on as it is."""
+        return await upgraded(self._upstream, request)
 
     async def close(self) -> None:
         await self._upstream.close()

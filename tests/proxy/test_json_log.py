@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import io
+import json
 import logging
 from typing import Any
 
@@ -103,3 +106,30 @@ def test_a_share_of_usual_decisions_is_logged_and_all_that_need_eyes() -> None:
         log.record(record)
         log.record(dataclasses.replace(record, flagged=True))
     assert [line["flagged"] for line in lines(none)] == [True] * 200
+
+
+class FullDisk(io.BytesIO):
+    """Takes a part of what is written while `full`, and drops the rest."""
+
+    full = False
+
+    def write(self, data: Any, /) -> int:
+        if self.full:
+            super().write(data[:30])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_disk_that_was_full_leaves_whole_lines() -> None:
+    disk = FullDisk()
+    lost: list[None] = []
+    log = JsonLog(disk, on_lost=lambda: lost.append(None))
+    for number in range(9):
+        disk.full = 3 <= number < 6
+        log.event("info", "x", count=number)
+    assert len(lost) == 3
+    whole = []
+    for line in disk.getvalue().splitlines():
+        with contextlib.suppress(ValueError):
+            whole.append(json.loads(line)["count"])
+    assert whole == [0, 1, 2, 6, 7, 8]
