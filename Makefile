@@ -20,7 +20,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN_PACKAGES := nginx prometheus redis-server systemd
 SBOM := dist/sbom.cdx.json
 
-.PHONY: help setup demo test efficacy lint format types unit chaos test-system clients test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train lock schema clean
+.PHONY: help setup demo test efficacy lint format types unit chaos test-system clients test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train attribute-proof lock schema clean
 
 help:
 	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
@@ -32,6 +32,7 @@ help:
 	@echo "make clients         official and popular clients, Python, Node and curl, with and without the guard, against the same without it"
 	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
 	@echo "make efficacy        the guard on a model that mis-routes, against a placebo and against asking again (SHARE=0.1: a tenth)"
+	@echo "make attribute-proof attribution on made and real training data whose links are known (resumable, up to an hour)"
 	@echo "make train DATA=...  rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
 	@echo "make lock            renew requirements/*.lock;   make clean: remove everything that was made here"
 
@@ -136,6 +137,10 @@ image-packages: DEBIAN_PACKAGES := buildah debootstrap
 bench: $(STAMP) bench-packages
 	$(BIN)/python benchmarks/run.py
 
+# Figures are kept in build/attribute-proof: a stage that is done is not run again.
+attribute-proof: $(STAMP)
+	$(BIN)/python -m benchmarks.attribution.proof --data $(DATA) --json benchmarks/results/attribution.json
+
 # --- rebuilding what is committed -------------------------------------------------------------------------------------
 
 # The second tier is fine-tuned with torch, which nothing else needs: in an environment of its own. Half an hour on one core.
@@ -164,7 +169,7 @@ lock: $(STAMP)
 	$(COMPILE) --extra redis pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --extra otel --extra redis -c requirements/runtime.lock pyproject.toml -o requirements/image.lock
 	$(COMPILE) --group build -o requirements/build.lock
-	$(COMPILE) --extra training --extra eval --extra redis --extra otel --group dev -c requirements/image.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --extra training --extra eval --extra attribute --extra cluster --extra redis --extra otel --group dev -c requirements/image.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
 	$(COMPILE) --group deploy -c requirements/dev.lock -o requirements/deploy.lock
 	$(COMPILE) tests/clients/requirements.in -o tests/clients/requirements.lock
 	$(COMPILE) tests/clients/requirements-openai2.in -o tests/clients/requirements-openai2.lock
@@ -172,4 +177,4 @@ lock: $(STAMP)
 
 clean:
 	rm -rf $(VENV) $(TRAIN_VENV) $(CLIENTS_VENV) $(CLIENTS_VENV)-openai2 tests/clients/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache
-	find core detectors policies organism proxy evaluation tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find core detectors policies organism proxy evaluation attribution tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -51,7 +51,10 @@ def campaign(out: Path, console: Console, *, share: float = 1.0, quiet: bool = F
             header = {"run": name, "seed": SEED, "arms": list(arms), "model": model, "prompts": FROZEN}
             advance = lambda count: progress.advance(bar, count)  # noqa: E731
             found[name] = asyncio.run(run_trials(settings, asked, arms, 1, model, out / f"{name}.jsonl", header, done=advance))
-    findings = Findings(items, *(by_arm(found[name]) for name, *_ in runs), least=COUNTS["trigger"], guarded=COUNTS["harm"])
+    arms_of = {name: by_arm(trials) for name, trials in found.items()}
+    findings = Findings(
+        items, arms_of["triggers"], arms_of["rest"], arms_of["clean"], least=COUNTS["trigger"], guarded=COUNTS["harm"]
+    )
     return {"seed": SEED, "prompts_sha256": FROZEN, "share": share, **document(findings)}
 
 
