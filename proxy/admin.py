@@ -7,6 +7,7 @@ With several workers the supervisor has the configured listener, and each worker
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -19,12 +20,15 @@ from proxy.errors import ConfigError, GuardError, NotFound, Unauthorized
 #: What `/metrics` is, whatever was asked for: every scraper reads it.
 EXPOSITION: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+_STANDING_IN: Final = re.compile(r"/-/(adopt|release)/(\d{1,2})")
+
 
 class Admin:
     """Answers `/metrics`, `/-/healthy`, `/-/ready` and `POST /-/reload`.
 
     `ready` returns (whether ready, what to show); `reload` swaps the configuration or raises ConfigError; `metrics` renders
-    the text format. `totals`, of a worker: what the supervisor adds up, under `/-/totals`.
+    the text format. Of a worker among several, `totals`: what the supervisor adds up, under `/-/totals`; `stand_in`: take the
+    connections of another place, or no longer, under `/-/adopt/N` and `/-/release/N`.
     """
 
     def __init__(
@@ -35,12 +39,14 @@ class Admin:
         reload: Callable[[], Awaitable[dict[str, Any]]],
         metrics: Callable[[], Awaitable[bytes]],
         totals: Callable[[], Awaitable[bytes]] | None = None,
+        stand_in: Callable[[int, bool], Awaitable[None]] | None = None,
     ) -> None:
         self._key = key
         self._ready = ready
         self._reload = reload
         self._metrics = metrics
         self._totals = totals
+        self._stand_in = stand_in
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; errors are OpenAI-shaped, like everywhere."""
@@ -63,6 +69,9 @@ class Admin:
                 return web.Response(body=await self._metrics(), headers={"Content-Type": EXPOSITION})
             case "GET", "/-/totals" if self._totals is not None:
                 return web.Response(body=await self._totals(), headers={"Content-Type": "application/json"})
+            case "POST", path if self._stand_in is not None and (asked := _STANDING_IN.fullmatch(path)):
+                await self._stand_in(int(asked[2]), asked[1] == "adopt")
+                return _json({})
             case "GET", "/-/ready":
                 ready, document = await self._ready()
                 return _json(document, status=200 if ready else 503)

@@ -10,12 +10,10 @@ import contextlib
 import gc
 import logging
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from ssl import SSLContext
 from typing import Any, Final
 
 from aiohttp import web
@@ -25,6 +23,7 @@ from proxy.admin import Admin
 from proxy.admission import RetryShare
 from proxy.config import Settings
 from proxy.deleter import Deleter
+from proxy.doors import DRAIN_S, Doors
 from proxy.errors import ConfigError, Problem
 from proxy.guard import Guard
 from proxy.json_log import JsonLog, LibraryLog, Sink
@@ -34,18 +33,17 @@ from proxy.metrics import Metrics
 from proxy.observer import Observer
 from proxy.records import DecisionRecord, Seconds
 from proxy.seat import Seat
-from proxy.server import BACKLOG, Gateway
+from proxy.server import Gateway
 from proxy.snapshot import Snapshot, coverage_rows, prepare
+from proxy.telling import Teller
 from proxy.tls import ListenerTLS
 from proxy.watching import changes
 
 log = logging.getLogger("chunkguard")
-#: Seconds that requests under way have to end after a stop signal, and that an old snapshot stays open after a reload.
-DRAIN_S: Final = 30.0
 #: CPython hands the GIL over at most this often; its default of 5 ms would let one long scan stall the event loop as long.
 SWITCH_INTERVAL_S: Final = 0.0005
 #: Settings that only a restart changes.
-FIXED: Final = ("listen", "admin", "admin_key", "workers", "limit_store", "log_level")
+FIXED: Final = ("listen", "admin", "admin_key", "workers", "limit_store", "log_level", "log_sample", "decisions", "tracing")
 #: Objects that survive between looks for cycles, and how many looks before older ones are looked at as well.
 GC_THRESHOLD: Final = (5_000, 10, 20)
 
@@ -66,19 +64,25 @@ class App:
     ) -> None:
         self.settings = settings
         self._seat = seat
+        self._worker = seat.worker if seat is not None else None
         self._stopping = False
         self._file = file
         self._on_record = on_record
-        self._log = JsonLog(sys.stdout.buffer if log_to is None else log_to, settings.config.log_level)
+        self.metrics = Metrics()
+        self._log = JsonLog(
+            sys.stdout.buffer if log_to is None else log_to,
+            settings.config.log_level,
+            sample=settings.config.log_sample,
+            on_lost=partial(self.metrics.lost, "events"),
+        )
         self._library = LibraryLog(self._log)
         self._tasks: list[asyncio.Task[None]] = []
-        self._runners: list[web.BaseRunner] = []
+        self._doors = Doors(seat)
         self._reloading = asyncio.Lock()
         self._tls = ListenerTLS()
         self.gateway: Gateway
         self.observer: Observer
         self.deleter: Deleter
-        self.metrics: Metrics
         self.address: tuple[str, int] = ("", 0)
         self.admin_address: tuple[str, int] | str = ""
 
@@ -86,14 +90,15 @@ class App:
         """Prepare, warm, bind. Raises ConfigError or OSError."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         logging.getLogger().addHandler(self._library)
-        self.metrics = Metrics()
         certificate = await tls.read(self.settings)
         snapshot = await prepare(self.settings, self.metrics.count)
         limits = self.settings.config.limits
+        self._teller = Teller(self.settings, self.metrics, self._log, self._worker)
         self._configure(snapshot)
         self.observer = Observer(limits.observer_queue, self.metrics.shed)
         self.deleter = Deleter(self.metrics.deleted)
-        guard = Guard(self.observer, RetryShare(limits.retry_share), self._sink, deleter=self.deleter)
+        share, witness = RetryShare(limits.retry_share), self._teller.witness
+        guard = Guard(self.observer, share, self._sink, deleter=self.deleter, witness=witness)
         counted = partial(self.metrics.count, "chunkguard_key_requests_total")
         self.limiter = make_limiter(self.settings.config.limit_store, counted, self.metrics.used)
         self.gateway = Gateway(snapshot, guard, self._untouched, self.limiter)
@@ -105,28 +110,13 @@ class App:
             if certificate is not None:
                 self._tls.swap(certificate)
             secured = self._tls.context if certificate is not None else None
-            listener = self._seat.listener if self._seat is not None else None
-            self.address = await self._listen(self.gateway.make_server(), self.settings.config.listen, listener, secured)
-            await self._listen_admin()
+            self.address = await self._doors.open_public(self.gateway.make_server(), self.settings.config.listen, secured)
+            self.admin_address = await self._doors.open_admin(self._admin(), self.settings.config.admin)
         except BaseException:
             await self.stop()
             raise
 
-    async def _listen(
-        self, server: web.Server, address: str, listener: socket.socket | None = None, secured: SSLContext | None = None
-    ) -> tuple[str, int]:
-        runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
-        await runner.setup()
-        self._runners.append(runner)
-        host, _, port = address.rpartition(":")
-        if listener is not None:
-            await web.SockSite(runner, listener, backlog=BACKLOG, ssl_context=secured).start()
-        else:
-            await web.TCPSite(runner, host.strip("[]"), int(port), backlog=BACKLOG, ssl_context=secured).start()
-        bound = runner.addresses[0]
-        return str(bound[0]), int(bound[1])
-
-    async def _listen_admin(self) -> None:
+    def _admin(self) -> web.Server:
         own, seat = self.settings.config, self._seat
         key = own.admin_key.get_secret_value() if own.admin_key is not None and seat is None else None
         admin = Admin(
@@ -135,24 +125,14 @@ class App:
             reload=self.reload,
             metrics=self._exposition,
             totals=self._totals if seat is not None else None,
+            stand_in=self._doors.stand_in if seat is not None else None,
         )
-        server = web.Server(admin.handle, access_log=None)
-        address = f"unix:{seat.admin}" if seat is not None else own.admin
-        if not address.startswith("unix:"):
-            self.admin_address = await self._listen(server, address)
-            return
-        runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
-        await runner.setup()
-        self._runners.append(runner)
-        path = address.removeprefix("unix:")
-        await web.UnixSite(runner, path).start()
-        self.admin_address = path
+        return web.Server(admin.handle, access_log=None)
 
     async def stop(self) -> None:
         """Stop accepting, let requests end, then close everything."""
         self._stopping = True
-        for runner in self._runners:
-            await runner.cleanup()
+        await self._doors.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(self.observer.drain(), self.deleter.drain()), DRAIN_S)
         await self.limiter.store.drain()  # what the last records charged is there now
@@ -161,6 +141,7 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.limiter.store.close()
         await self.gateway.snapshot.close()
+        await asyncio.to_thread(self._teller.close)
         logging.getLogger().removeHandler(self._library)
 
     # ---- what the admin listener asks
@@ -254,8 +235,9 @@ class App:
         return to_json(self.metrics.totals())
 
     async def _measure(self) -> None:
-        worker = self._seat.worker if self._seat is not None else 0
-        found = await asyncio.to_thread(process.measured, worker, active=self.gateway.active, waiting=self.observer.waiting)
+        found = await asyncio.to_thread(
+            process.measured, self._worker or 0, active=self.gateway.active, waiting=self.observer.waiting
+        )
         self.metrics.measured = found if self._seat is not None else {**found, ("chunkguard_workers",): 1}
 
     def _untouched(self, route: str, endpoint: str, status: int, seconds: float) -> None:
@@ -264,8 +246,7 @@ class App:
         )
 
     def _sink(self, record: DecisionRecord) -> None:
-        self.metrics.observe(record)
-        self._log.record(record)
+        self._teller.record(record)
         if self._on_record is not None:
             self._on_record(record)
 

@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | experiment | key | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | experiment | key | doctor | schema`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -115,6 +115,11 @@ def parser() -> argparse.ArgumentParser:
     trial.add_argument("--limit", type=_count, default=0, metavar="N", help="stop after N requests; a later run goes on")
     trial.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
     trial.set_defaults(run=_experiment)
+
+    doctor = commands.add_parser("doctor", help="what is wrong, and what to do", description="Look at what the proxy needs.")
+    doctor.add_argument("--config", type=Path, help="configuration file; without it, the host and OpenAI's API")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(run=_doctor)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(run=_schema)
@@ -234,6 +239,12 @@ def _key(arguments: argparse.Namespace) -> int:
         print(f"# Give this to the client; it is stored nowhere: {key}")
     print(f"{arguments.name}: {hash_of(key)}")
     return OK
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from proxy.doctor import run
+
+    return run(arguments.config, as_json=arguments.json)
 
 
 def _count(text: str) -> int:

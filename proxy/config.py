@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from policies.schema import Policy
 from proxy.config_model import Config, PolicyEntry
 from proxy.config_rules import breaches
 from proxy.errors import ConfigError, Problem
+from proxy.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from detectors.modelset import ModelSet
@@ -73,7 +75,7 @@ def load(path: str | Path, env: Mapping[str, str] | None = None) -> Settings:
 def parse(text: str, *, source: str, folder: Path, env: Mapping[str, str] | None = None) -> Settings:
     """As `load`, of a text. `source` names it in problems."""
     try:
-        data = _read_yaml(text)
+        data = read_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark is not None else ""
@@ -110,6 +112,8 @@ def _build(data: dict[str, Any], source: str, folder: Path, problems: list[Probl
         problems.extend(wrong)
     problems.extend(Problem(source, key, reason) for key, reason in breaches(config, policies))
     problems.extend(_missing_files(config, folder, source))
+    if config.tracing is not None and not _has_exporter():
+        problems.append(Problem(source, "tracing", "needs OpenTelemetry: install chunkguard with the extra 'otel'"))
     models, wrong = _models(config, folder, source)
     problems.extend(wrong)
     if problems:
@@ -126,7 +130,7 @@ def _with_keys_file(
     if not isinstance(name, str) or not isinstance(own, dict):
         return data, frozenset()
     try:
-        found = _read_yaml((folder / name).read_text(encoding="utf-8"))
+        found = read_yaml((folder / name).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         problems.append(Problem(source, "keys_file", f"{name!r} cannot be read, or is not YAML"))
         return data, frozenset()
@@ -156,28 +160,6 @@ def from_upstream_url(
     route = {"name": "default", "upstream": "default", "policies": list(policies)}
     data = {"listen": listen, "admin": admin, "upstreams": {"default": upstream}, "routes": [route]}
     return build(_escaped(data), source="--upstream", folder=Path(), env={})
-
-
-class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses a repeated key, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key in seen and key != "<<":
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(text: str) -> object:
-    loader = _Loader(text)
-    try:
-        data: object = loader.get_single_data()
-        return data
-    finally:
-        loader.dispose()
 
 
 def _interpolate(value: Any, env: Mapping[str, str], key: str, source: str, problems: list[Problem]) -> Any:
@@ -268,6 +250,13 @@ def _policy_problems_of(data: Mapping[str, Any], source: str) -> Iterator[Proble
         entries = route.get("policies") if isinstance(route, dict) else None
         if isinstance(entries, list) and all(isinstance(entry, str | dict) for entry in entries):
             yield from _resolve(entries, f"routes[{index}].policies", source)[1]
+
+
+def _has_exporter() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # of a parent
+        return False
 
 
 def _missing_files(config: Config, folder: Path, source: str) -> Iterator[Problem]:

@@ -15,8 +15,10 @@ from yarl import URL
 from policies.injection import Injection
 from proxy.config_base import Key, Name
 from proxy.config_base import Model as _Model
+from proxy.config_embedded import EmbeddedSettings
 from proxy.config_keys import KeyEntry, LimitStore
-from proxy.config_upstream import Breaker, Retries
+from proxy.config_telemetry import DecisionSettings, TracingSettings
+from proxy.config_upstream import HEDGE_AFTER, Breaker, Retries
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: A policy of a route: the name of a shipped one, or a mapping that `policies.loader` understands.
@@ -97,7 +99,7 @@ class Timeouts(_Model):
         default=120.0, description="Seconds from a connection in hand to the first byte of the reply's body."
     )
     between_tokens_s: PositiveFloat | None = Field(
-        default=120.0,
+        default=300.0,
         description="Seconds that a reply may be silent after its first byte, up to a quarter more; null = `total_s`.",
     )
     total_s: PositiveFloat = Field(default=600.0, description="Seconds for a whole exchange with the upstream.")
@@ -135,6 +137,7 @@ class OpenAISettings(_Model):
     breaker: Breaker | None = Field(
         default=None, description="When an upstream that keeps failing is left alone; not set = never."
     )
+    hedge_after_s: PositiveFloat | None = Field(default=None, description=HEDGE_AFTER)
 
 
 class ReplaySettings(_Model):
@@ -162,6 +165,7 @@ class LiteLLMSettings(_Model):
     breaker: Breaker | None = Field(
         default=None, description="When an upstream that keeps failing is left alone; not set = never."
     )
+    hedge_after_s: PositiveFloat | None = Field(default=None, description=HEDGE_AFTER)
     options: dict[str, Any] = Field(
         default_factory=dict, description="Further arguments of litellm's `acompletion`, for example `api_version`."
     )
@@ -188,25 +192,6 @@ class WeightedSettings(_Model):
     upstreams: dict[Name, PositiveInt] = Field(
         min_length=2, description="Names of upstreams with their weights. All but the first need keys of their own."
     )
-
-
-class EmbeddedSettings(_Model):
-    """The organism, a tiny model with known mis-routings that runs in this process: for demos, tests and experiments."""
-
-    kind: Literal["embedded"] = Field(description="A tiny model with known mis-routings, in this process.")
-    folder: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Folder with `tokenizer.json` and one `.onnx` file a model, relative to the configuration file, "
-        "instead of the shipped `chunky` and `clean`.",
-    )
-    models: dict[str, str] = Field(default_factory=dict, description="Model names that clients use -> the folder's.")
-    seed: int | None = Field(
-        default=None,
-        description="For experiments: seeds of requests without one follow from this number, the body and how often it came. "
-        "Default: drawn at random.",
-    )
-    timeouts: Timeouts = Field(default_factory=Timeouts, description="How long an answer may take; only `total_s` counts.")
 
 
 #: Upstreams that are made of others, and those that answer themselves.
@@ -263,6 +248,9 @@ class Limits(_Model):
     """What one worker allows."""
 
     body_bytes: PositiveInt = Field(default=33_554_432, description="Largest request body that is accepted, in bytes.")
+    body_s: PositiveFloat = Field(
+        default=120.0, description="Seconds a client may take to send a body; of one that is streamed on, between two pieces."
+    )
     answer_bytes: PositiveInt = Field(
         default=67_108_864,
         description="Largest answer that is held back or judged as a whole, in bytes; a larger one is an error.",
@@ -337,6 +325,9 @@ class Config(_Model):
     detectors: Detectors = Field(default_factory=Detectors, description="What judges prompts and answers.")
     pass_through: PassThrough = Field(default_factory=PassThrough, description="What may pass unguarded.")
     log_level: LogLevel = Field(default="info", description="Least severity that is logged.")
+    log_sample: float = Field(default=1.0, ge=0, le=1, description="Share of usual decisions logged; others always are.")
+    decisions: DecisionSettings = Field(default_factory=DecisionSettings, description="A file of all decisions.")
+    tracing: TracingSettings | None = Field(default=None, description="OpenTelemetry spans. Without it there are none.")
 
     @model_validator(mode="before")
     @classmethod

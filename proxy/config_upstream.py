@@ -9,6 +9,11 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from proxy.config_base import Model
 
+HEDGE_AFTER = (
+    "Seconds without an answer after which a request that may run twice is sent a second time; the first answer wins. "
+    "Not set = never."
+)
+
 
 class Retries(Model):
     """When a request that failed is sent to its upstream again, before a byte of an answer has left."""

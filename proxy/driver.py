@@ -66,7 +66,7 @@ class _KeepAlive:
 @dataclass(slots=True)
 class Timings:
     """Seconds. `upstream`: in all attempts; `first`: in the first; `detector`: scoring; `hold`: until the first byte left.
-    `scanned`: characters read by detectors, in `scans` calls."""
+    `scanned`: characters read by detectors, in `scans` calls. `checks`: (attempt, began, ended) of each, where asked for."""
 
     upstream: float = 0.0
     first: float = 0.0
@@ -74,6 +74,7 @@ class Timings:
     hold: float = 0.0
     scanned: int = 0
     scans: int = 0
+    checks: list[tuple[int, float, float]] | None = None
 
 
 @dataclass(slots=True)
@@ -107,6 +108,7 @@ class Driver:
     _events: deque[Event] = field(default_factory=deque)
     _queue: asyncio.Queue[Event | _KeepAlive | Exception] | None = None
     _timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    _relayed: tuple[Reply, ...] = ()
     _began: float = 0.0
     _current: int = 0
 
@@ -147,6 +149,14 @@ class Driver:
     def response_id(self, attempt: int) -> str:
         """The id in the envelope of an attempt whose answer was read to its end, empty where it has none."""
         return self._live[attempt].inflow.id
+
+    def replies(self, attempt: int) -> tuple[Reply, ...]:
+        """What an attempt has said, where it was read before the exchange was over."""
+        return self._exchange.replies(attempt) or self._relayed
+
+    def calls_made(self) -> list[tuple[int, float, float, int]]:
+        """(attempt, began, ended, status) of each upstream call, by the clock of perf_counter; 0 where no head came."""
+        return [(number, live.began, live.began + live.seconds, live.inflow.status) for number, live in self._live.items()]
 
     # ---- events
 
@@ -299,7 +309,10 @@ class Driver:
         began = perf_counter()
         conversation = self.calls.request.conversation
         scores = await self.runner.score_replies(conversation, self.prompt, command.replies, final=command.final)
-        self.timings.detector += perf_counter() - began
+        ended = perf_counter()
+        self.timings.detector += ended - began
+        if self.timings.checks is not None:
+            self.timings.checks.append((self._current, began, ended))
         self.timings.scanned += sum([score.scanned for score in scores])
         self.timings.scans += 1
         if any([reply.offset for reply in command.replies]):
@@ -323,6 +336,7 @@ class Driver:
             judged = await judge_copy(self.runner, self.calls.request.conversation, self.plan, self.prompt, inflow, copy)
             self.timings.scanned += judged.scanned
             self.timings.scans += 1
+            self._relayed = judged.replies
             outcome = judged.settle(outcome)
         self.outcome = outcome
         await self.outflow.finish(outcome)

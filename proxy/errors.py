@@ -9,6 +9,7 @@ GuardError                 500  internal_error
     Forbidden              403  permission_denied
     UnknownModel           404  model_not_found
     NotFound               404  not_found
+    RequestTimeout         408  request_timeout
     RequestTooLarge        413  request_too_large
     RateLimited            429  rate_limit_exceeded     Retry-After
       QuotaExceeded        429  insufficient_quota      Retry-After
@@ -130,6 +131,12 @@ class NotFound(RequestError):
     """No such endpoint here, or a path that may not be passed on."""
 
     shape = Shape(404, "invalid_request_error", "not_found")
+
+
+class RequestTimeout(RequestError):
+    """The body did not come in time."""
+
+    shape = Shape(408, "invalid_request_error", "request_timeout")
 
 
 class RequestTooLarge(RequestError):

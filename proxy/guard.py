@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from time import perf_counter, time
 from typing import Final
 
-from core.types import Outcome, Plan, Scores, Span
+from core.types import Conversation, Outcome, Plan, Reply, Scores, Span
 from core.values import frozen
 from proxy.admission import RetryShare
 from proxy.attempts import AttemptCalls, new_key
@@ -31,6 +31,7 @@ from proxy.snapshot import Route, Snapshot
 from proxy.upstream.base import Headers
 from proxy.wire.codec import Codec, Request
 from proxy.wire.encoding import decode
+from proxy.witness import Seen, Witness
 
 #: A prompt that decides nothing is scored when its answer is.
 _UNSCORED: Final = Scores()
@@ -52,13 +53,15 @@ class Guarded:
 
 @dataclass(slots=True)
 class Guard:
-    """What all guarded requests of a worker share. `sink` takes every record. `deleter`: None leaves what was stored."""
+    """What all guarded requests of a worker share. `sink` takes every record. `deleter`: None leaves what was stored.
+    `witness`: sees every exchange with its texts, after the sink; None where nobody may."""
 
     observer: Observer
     retry_share: RetryShare
     sink: Callable[[DecisionRecord], None]
     chance: Callable[[], float] = field(default=random.random)
     deleter: Deleter | None = None
+    witness: Witness | None = None
 
     async def handle(
         self,
@@ -84,7 +87,9 @@ class Guard:
             try:
                 prompt = await route.runner.score_prompt(conversation)
             except CancelledError:
-                self._record_gone(snapshot, route, sent.endpoint, conversation.stream, began)
+                self._record_gone(snapshot, route, sent, conversation, began)
+                if grant is not None:
+                    grant.charge(0)
                 raise
             detector = perf_counter() - began
         plan = compiled.make_plan(conversation, prompt or _UNSCORED, stream=conversation.stream)
@@ -120,6 +125,8 @@ class Guard:
             answer_bytes=limits.answer_bytes,
             settling=Settling(route.moderator, plan, conversation) if route.moderator is not None else None,
         )
+        if self.witness is not None:
+            driver.timings.checks = [(0, began, began + detector)] if prompt is not None else []
         try:
             await driver.run()
         finally:
@@ -132,21 +139,23 @@ class Guard:
                         stored = Deletion(route.name, calls, attempt.change, driver.response_id(attempt.number))
                         self.deleter.offer(stored)
 
-    def _record_gone(self, snapshot: Snapshot, route: Route, endpoint: Endpoint, streamed: bool, began: float) -> None:
+    def _record_gone(self, snapshot: Snapshot, route: Route, sent: Guarded, conversation: Conversation, began: float) -> None:
         """The client left before anybody was asked."""
-        self.sink(
-            from_outcome(
-                Outcome("client_gone"),
-                decision_id=new_key(),
-                time=time(),
-                route=route.name,
-                endpoint=endpoint,
-                streamed=streamed,
-                status=0,
-                seconds=Seconds(total=perf_counter() - began),
-                policy_revision=snapshot.revision,
-            )
+        ended = perf_counter()
+        record = from_outcome(
+            Outcome("client_gone"),
+            decision_id=new_key(),
+            time=time(),
+            route=route.name,
+            endpoint=sent.endpoint,
+            streamed=conversation.stream,
+            status=0,
+            seconds=Seconds(total=ended - began),
+            policy_revision=snapshot.revision,
         )
+        self.sink(record)
+        if self.witness is not None:
+            self.witness(Seen(record, conversation, (), sent.headers, route.settings.upstream, began, ended))
 
     def _record(self, context: _Context, request: Request, outflow: Outflow) -> None:
         """Record now, or once was judged what nobody waits for: a relayed answer, and a prompt that decided nothing."""
@@ -163,19 +172,23 @@ class Guard:
                 context.driver.timings.scanned += judged.scanned
                 context.driver.timings.scans += copy is not None
                 ended = judged.settle(outcome) if copy is not None else outcome
-                self._end(context, ended, outflow.status, judged.triggers)
+                self._end(context, ended, outflow.status, judged.triggers, judged.replies)
 
             assert context.route.runner is not None
             seen = Observation(request.conversation, context.plan, context.prompt, inflow, copy, done)
             if self.observer.offer(context.route.runner, seen):
                 return
-        self._end(context, outcome, outflow.status, context.presenter.triggers)
+        self._end(context, outcome, outflow.status, context.presenter.triggers, ())
 
-    def _end(self, context: _Context, outcome: Outcome, status: int, triggers: Sequence[Span]) -> None:
+    def _end(
+        self, context: _Context, outcome: Outcome, status: int, triggers: Sequence[Span], replies: tuple[Reply, ...]
+    ) -> None:
         record = context.record(outcome, status, triggers)
         self.sink(record)
         if context.grant is not None:
             charge(context.grant, record)
+        if self.witness is not None:
+            self.witness(context.seen(record, replies))
 
 
 def charge(grant: Grant, record: DecisionRecord) -> None:
@@ -225,6 +238,21 @@ class _Context:
             holdout=self.holdout,
             policy_revision=self.snapshot.revision,
             moderation=self.driver.settling.answer if self.driver.settling is not None else "",
+        )
+
+    def seen(self, record: DecisionRecord, replies: tuple[Reply, ...]) -> Seen:
+        """The exchange for a witness. `replies`: of a relayed answer; a held one has its own."""
+        driver = self.driver
+        return Seen(
+            record,
+            driver.calls.request.conversation,
+            replies or driver.replies(record.chosen),
+            driver.calls.headers,
+            self.route.settings.upstream,
+            self.began,
+            self.ended,
+            driver.calls_made(),
+            driver.timings.checks or (),
         )
 
 

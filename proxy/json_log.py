@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -39,20 +39,42 @@ class Sink(Protocol):
 _SEVERITY: Mapping[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-class JsonLog:
-    """One JSON object a line. A sink that cannot be written to costs lines, which are counted in `lost`, never a request."""
+def needs_eyes(record: DecisionRecord) -> bool:
+    """Whether something was flagged, unchecked or failed."""
+    return bool(record.flagged or record.unchecked or record.failure)
 
-    def __init__(self, sink: Sink, level: LogLevel = "info") -> None:
+
+def sampled(record: DecisionRecord, share: float) -> bool:
+    """Whether a decision is in a share of all. By its id, so that every log and every host takes the same ones."""
+    return share >= 1 or int(record.decision_id[:8] or "0", 16) < share * 0x1_0000_0000
+
+
+def document(record: DecisionRecord) -> dict[str, Any]:
+    """A decision as a line of a log."""
+    fields: dict[str, Any] = {name: getattr(record, name) for name in LOGGED}
+    return {"level": "warning" if needs_eyes(record) else "info", "event": "decision", **fields}
+
+
+class JsonLog:
+    """One JSON object a line. A sink that cannot be written to costs lines, never a request: `on_lost` is told of each.
+
+    `sample`: the share of usual decisions that is logged; those that need eyes always are."""
+
+    def __init__(
+        self, sink: Sink, level: LogLevel = "info", *, sample: float = 1.0, on_lost: Callable[[], object] = lambda: None
+    ) -> None:
         self._sink = sink
         self._least = _SEVERITY[level]
-        self.lost = 0
+        self._sample = sample
+        self._on_lost = on_lost
+        #: The last line may have been written in part.
+        self._torn = False
 
     def record(self, record: DecisionRecord) -> None:
-        """Log a decision: `warning` where something was flagged, unchecked or failed, else `info`."""
-        level = "warning" if record.flagged or record.unchecked or record.failure else "info"
-        if _SEVERITY[level] >= self._least:
-            fields: dict[str, Any] = {name: getattr(record, name) for name in LOGGED}
-            self._write({"level": level, "event": "decision", **fields})
+        """Log a decision: `warning` where it needs eyes, else `info`."""
+        eyes = needs_eyes(record)
+        if _SEVERITY["warning" if eyes else "info"] >= self._least and (eyes or sampled(record, self._sample)):
+            self._write(document(record))
 
     def event(self, level: LogLevel, event: str, **fields: object) -> None:
         """Log something else. Fields that are not in `EVENT_FIELDS` are left out."""
@@ -62,10 +84,14 @@ class JsonLog:
 
     def _write(self, document: dict[str, Any]) -> None:
         try:
-            self._sink.write(orjson.dumps(document, default=str, option=orjson.OPT_APPEND_NEWLINE))
+            line = orjson.dumps(document, default=str, option=orjson.OPT_APPEND_NEWLINE)
+            # What is left of a torn line must not run into the next one.
+            self._sink.write(b"\n" + line if self._torn else line)
             self._sink.flush()
+            self._torn = False
         except (OSError, ValueError, TypeError):
-            self.lost += 1
+            self._on_lost()
+            self._torn = True
 
 
 class LibraryLog(logging.Handler):

@@ -12,7 +12,6 @@ from typing import Final
 from core.attempt import CHARACTERS_PER_TOKEN, Answer
 from core.types import Usage
 from proxy.errors import GuardError
-from proxy.inflow import DECODED_BYTES
 from proxy.limiting.limiter import Grant
 from proxy.routing import GUARDED, Endpoint
 from proxy.upstream.base import Headers, Upstream, UpstreamReply, UpstreamRequest
@@ -21,6 +20,8 @@ from proxy.wire.encoding import decode
 
 #: Bytes of an answer that are kept to be read; of a longer one its size alone counts.
 COPY_BYTES: Final = 1 << 20
+#: Of a compressed one, when it is decoded: it is read on the event loop.
+DECODED_BYTES: Final = 4 << 20
 _TOTAL: Final = re.compile(rb'"total_tokens"\s*:\s*(\d{1,12})')
 
 

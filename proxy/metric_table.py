@@ -88,6 +88,7 @@ METRICS: tuple[Metric, ...] = (
         ("upstream", "reason"),
         "Requests sent to an upstream again: unconnected, refused (429, 503, 529) or broken.",
     ),
+    Metric("chunkguard_upstream_hedges_total", "counter", ("upstream",), "Requests sent to a slow upstream a second time."),
     Metric("chunkguard_breaker_changes_total", "counter", ("upstream", "state"), "Changes of a breaker, by its new state."),
     Metric("chunkguard_breaker_refused_total", "counter", ("upstream",), "Calls that an open breaker refused."),
     Metric("chunkguard_request_seconds", "histogram", ("route",), "From the request to the end of the answer.", _SECONDS),

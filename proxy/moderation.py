@@ -16,6 +16,7 @@ import orjson
 from core.types import MODERATED, Conversation, Scores
 from policies.decide import RoutePlan
 from proxy.config_model import Moderation
+from proxy.upstream.pool import QuietConnector
 
 #: What an endpoint said. `unreadable`: there is nothing it could be shown, or parts that are no text.
 Answer = Literal["benign", "flagged", "timeout", "error", "unreadable"]
@@ -31,6 +32,7 @@ class Moderator:
         self._url = f"{settings.url}/moderations"
         self._model = settings.model
         self._session = aiohttp.ClientSession(
+            connector=QuietConnector(limit=0, keepalive_timeout=15.0),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Authorization": f"Bearer {settings.api_key.get_secret_value()}", "Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=settings.timeout_s, ceil_threshold=float("inf")),

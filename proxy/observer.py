@@ -30,12 +30,13 @@ QUEUED_BYTES: Final = 64 << 20
 @frozen
 class Judged:
     """What a relayed answer turned out to be. `verdict`, `usage`: None where its copy cannot be read. `triggers`: of the
-    prompt."""
+    prompt. `replies`: its choices."""
 
     verdict: Verdict | None = None
     usage: Usage | None = None
     scanned: int = 0
     triggers: tuple[Span, ...] = ()
+    replies: tuple[Reply, ...] = ()
 
     def settle(self, outcome: Outcome) -> Outcome:
         """The outcome of the exchange that relayed it, with what is known now."""
@@ -70,7 +71,7 @@ async def judge_copy(
         return Judged(triggers=prompt.spans)
     scores = await runner.score_replies(conversation, prompt, replies, final=True)
     scanned = sum([score.scanned for score in scores])
-    return Judged(plan.judge(replies, scores, final=True), usage, scanned, prompt.spans)
+    return Judged(plan.judge(replies, scores, final=True), usage, scanned, prompt.spans, replies)
 
 
 @frozen

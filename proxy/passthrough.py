@@ -10,7 +10,8 @@ from typing import Final
 
 from aiohttp import web
 
-from proxy.errors import RequestTooLarge, UpstreamError
+from proxy.arrival import ArrivingRequest
+from proxy.errors import RequestError, RequestTimeout, RequestTooLarge, UpstreamError
 from proxy.reply import ClientReply
 from proxy.upstream.base import Body, Headers, Upstream, UpstreamReply, UpstreamRequest
 
@@ -29,15 +30,16 @@ async def pass_through(
     credentials: bool,
     body: bytes | None = None,
 ) -> int:
-    """Forward a request and its answer; returns the status. `body`: where it was already read. Raises UpstreamError, or
-    RequestTooLarge, only while nothing was sent; later failures break the connection off."""
+    """Forward a request and its answer; returns the status. `body`: where it was already read. Raises UpstreamError,
+    RequestTooLarge or RequestTimeout only while nothing was sent; later failures break the connection off."""
+    assert isinstance(request, ArrivingRequest)
     limited = _Limited(request, max_bytes)
     content: Body = body if body is not None else await _request_body(request, limited)
     try:
         inflow = await upstream.open(UpstreamRequest(request.method, path, headers, content, credentials=credentials))
     except UpstreamError as error:
         # The body we broke off made the call fail.
-        raise limited.error if limited.over else error from None
+        raise limited.broken or error from None
     try:
         await _forward(request, reply, inflow)
     finally:
@@ -46,32 +48,32 @@ async def pass_through(
 
 
 class _Limited:
-    """A request body that is streamed up, to its largest size. `over`: it was longer, and broken off."""
+    """A request body that is streamed up, to its largest size. `broken`: why it was broken off."""
 
-    def __init__(self, request: web.BaseRequest, max_bytes: int) -> None:
+    def __init__(self, request: ArrivingRequest, max_bytes: int) -> None:
         self._request = request
         self._max_bytes = max_bytes
-        self.over = False
-
-    @property
-    def error(self) -> RequestTooLarge:
-        return RequestTooLarge(f"the body is over {self._max_bytes} bytes")
+        self.broken: RequestError | None = None
 
     def check(self, size: int) -> None:
         """Raises RequestTooLarge."""
         if size > self._max_bytes:
-            self.over = True
-            raise self.error
+            self.broken = RequestTooLarge(f"the body is over {self._max_bytes} bytes")
+            raise self.broken
 
     async def chunks(self) -> AsyncIterator[bytes]:
         size = 0
-        async for chunk in self._request.content.iter_any():
-            size += len(chunk)
-            self.check(size)
-            yield chunk
+        try:
+            async for chunk in self._request.chunks():
+                size += len(chunk)
+                self.check(size)
+                yield chunk
+        except RequestTimeout as error:
+            self.broken = error
+            raise
 
 
-async def _request_body(request: web.BaseRequest, limited: _Limited) -> Body:
+async def _request_body(request: ArrivingRequest, limited: _Limited) -> Body:
     length = request.content_length
     limited.check(length or 0)
     if not request.body_exists:

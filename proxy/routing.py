@@ -49,7 +49,11 @@ _ENDS: Mapping[str, Endpoint] = {
 }
 #: Decoded so often at most: `%252e` is two layers. What is still encoded after that is refused.
 _LAYERS = 3
-_ODD = re.compile(r"//|%|\\|/\.|/$|[^\x21-\x7e]|;|[A-Z]")
+_ODD = re.compile(r"//|%|\\|/\.|/$|[^\x21-\x7e]|[;#]|[A-Z]")
+#: What stands before the path where a client takes us for a proxy (RFC 9112, 3.2.2). We are the server that it names.
+_ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+#: Never part of a path: a fragment's mark, control characters, and an escape that only some servers know.
+_NEVER = re.compile(r"#|%u[0-9a-f]{4}|%[01][0-9a-f]|%7f", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,11 @@ class Router:
         return None
 
     def _locate(self, method: str, raw_path: str) -> Location:
+        if raw_path[:1] != "/":
+            absolute = _ABSOLUTE.match(raw_path)
+            if absolute is None:
+                return Location("refused", raw_path)
+            return self.locate(method, raw_path[absolute.end() :] or "/")
         plain = normalise(raw_path)
         if plain is None:
             return Location("refused", raw_path)
@@ -142,7 +151,7 @@ class Router:
                 return Location(guarded, lowered if exact else quote(rest, safe="/:@!$&'()*+,;=~"), prefix)
         if lowered == _CHECK:
             return Location("guard_check", _CHECK, prefix)
-        if rest.startswith("/-/") or _has_dots(raw_path):
+        if rest.startswith("/-/") or _has_dots(raw_path) or _has_never(raw_path):
             return Location("refused", raw_path, prefix)
         endpoint = _PLAIN.get(rest, "other")
         if raw_path.startswith(prefix) and raw_path[len(prefix) :].startswith("/"):
@@ -175,6 +184,15 @@ def normalise(raw_path: str) -> str | None:
         elif segment not in ("", "."):
             segments.append(segment)
     return "/" + "/".join(segments)
+
+
+def _has_never(raw_path: str) -> bool:
+    path = raw_path
+    for _ in range(_LAYERS):
+        if _NEVER.search(path):
+            return True
+        path = unquote(path, errors="replace")
+    return False
 
 
 def _has_dots(raw_path: str) -> bool:

@@ -13,9 +13,10 @@ from core.values import frozen
 
 @frozen
 class Seat:
-    """The place of a worker among several. `listener`: bound by the supervisor, which keeps it open when the worker dies.
-    `admin`: the worker's own Unix socket, in a folder that only this user can enter."""
+    """The place of a worker among several. `listeners`: of all places, bound by the supervisor, which keeps them open; the
+    worker takes connections from its own, and from that of another while nobody sits there. `admin`: the worker's own Unix
+    socket, in a folder that only this user can enter."""
 
     worker: int
-    listener: socket.socket
+    listeners: tuple[socket.socket, ...]
     admin: Path

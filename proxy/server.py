@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from proxy import errors
 from proxy import upgrade as upgrading
 from proxy.admission import Room
+from proxy.arrival import ArrivingRequest
 from proxy.errors import Forbidden, GuardError, InvalidRequest, NotFound, RequestTooLarge, Unauthorized, UnknownModel
 from proxy.guard import Guard, Guarded, decoded
 from proxy.keys import Client, offered_key
@@ -34,6 +35,8 @@ from proxy.wire.codecs import CODECS, speaking
 log = logging.getLogger("chunkguard")
 #: Requests that may wait in the kernel for the worker to accept them.
 BACKLOG: Final = 1024
+#: Seconds that a connection may take for the head of a request, and be kept without one.
+IDLE_S: Final = 75.0
 #: Verdicts that `/v1/guard/check` works on at once: it is CPU, so more would only wait for each other.
 CHECKS: Final = 2
 #: Endpoints whose request bodies are read as a whole; others are streamed through where they are long.
@@ -88,8 +91,10 @@ class Gateway:
 
         def make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
             loop = asyncio.get_running_loop()
-            size = self.snapshot.settings.config.limits.body_bytes
-            return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=size)
+            limits = self.snapshot.settings.config.limits
+            return ArrivingRequest(
+                message, payload, protocol, writer, task, loop, client_max_size=limits.body_bytes, patience_s=limits.body_s
+            )
 
         return web.Server(
             self.handle,
@@ -97,7 +102,7 @@ class Gateway:
             handler_cancellation=True,
             auto_decompress=False,
             access_log=None,
-            keepalive_timeout=75.0,
+            keepalive_timeout=IDLE_S,
             max_field_size=65_536,
             max_line_size=65_536,
         )
@@ -141,7 +146,6 @@ class Gateway:
         location = snapshot.router.locate(request.method, path)
         if location.endpoint == "refused":
             raise NotFound("no such endpoint")
-        headers = list(request.headers.items())
         client = self._client(snapshot, request)
         length = request.content_length or 0
         if length > snapshot.settings.config.limits.body_bytes:
@@ -149,18 +153,34 @@ class Gateway:
         if location.endpoint in READ or length <= WHOLE_BYTES:
             self.room.check(length)
             reply.hold(length)
-        grant = None
-        if client is not None and client.limits is not None:
-            grant = await self._limiter.admit(client, length)
-            reply.limits = grant.headers
+        target = location.path + mark + query
+        if client is None or client.limits is None:
+            await self._answer(snapshot, request, reply, location, target, client, None)
+            return
+        grant = await self._limiter.admit(client, length)
+        reply.limits = grant.headers
+        try:
+            await self._answer(snapshot, request, reply, location, target, client, grant)
+        finally:
+            if not reply.served:
+                grant.charge(0)  # no upstream was asked
+
+    async def _answer(
+        self,
+        snapshot: Snapshot,
+        request: web.BaseRequest,
+        reply: ClientReply,
+        location: Location,
+        target: str,
+        client: Client | None,
+        grant: Grant | None,
+    ) -> None:
+        headers = list(request.headers.items())
         if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if location.endpoint == "guard_check":
             await self._check(request, reply)
-            if grant is not None:
-                grant.charge(0)
             return
-        target = location.path + mark + query
         if not location.guarded:
             route = self._route(snapshot, location, "", request, client)
             await self._pass(snapshot, route, request, reply, location, target, headers, grant)
@@ -260,6 +280,8 @@ class Gateway:
             raise
         finally:
             self._on_pass(route.name, location.endpoint, status, perf_counter() - began)
+            if grant is not None:
+                grant.charge(0)  # where no answer came that could be charged
 
     async def _check(self, request: web.BaseRequest, reply: ClientReply) -> None:
         try:

@@ -41,10 +41,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker is told. `listener`, `leash`: file descriptors, the second ends with the supervisor. `folder`: private."""
+    """What a worker is told. `listeners`, `leash`: file descriptors, the last ends with the supervisor. `folder`: private."""
 
     worker: int
-    listener: int
+    listeners: tuple[int, ...]
     leash: int
     folder: str
     source: Source
@@ -55,7 +55,7 @@ class Task:
     @staticmethod
     def from_json(text: str) -> Task:
         data = orjson.loads(text)
-        return Task(**{**data, "source": Source(**data["source"])})
+        return Task(**{**data, "listeners": tuple(data["listeners"]), "source": Source(**data["source"])})
 
 
 def admin_path(folder: Path, worker: int) -> Path:
@@ -79,7 +79,8 @@ def main(text: str) -> int:
     except ConfigError as error:
         print(*error.problems, sep="\n", file=sys.stderr)
         return 2
-    seat = Seat(task.worker, socket.socket(fileno=task.listener), admin_path(folder, task.worker))
+    listeners = tuple([socket.socket(fileno=number) for number in task.listeners])
+    seat = Seat(task.worker, listeners, admin_path(folder, task.worker))
     file = Path(task.source.file) if task.source.file else None
     app = App(settings, file=file, seat=seat)
 

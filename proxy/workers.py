@@ -1,7 +1,7 @@
 """The supervisor of several workers: binds, starts them, starts them again, and speaks for all of them on the admin listener.
 
-One rule: what a worker that is gone has counted is never lost from view, and its listener never closes: the kernel keeps new
-connections waiting until the next one takes it. A worker that is killed takes at most POLL_S of its counts with it.
+One rule: what a worker that is gone has counted is never lost from view, and its listener never closes: another one takes its
+connections until it is back. A worker that is killed takes at most POLL_S of its counts with it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import aiohttp
 from aiohttp import web
 
 from proxy.admin import Admin
-from proxy.app import DRAIN_S
 from proxy.config import Settings
+from proxy.doors import DRAIN_S
 from proxy.errors import ConfigError, Problem
 from proxy.json_log import JsonLog, Sink
 from proxy.listeners import bind
@@ -33,8 +33,8 @@ from proxy.worker import Source, Task, admin_path, totals_path
 
 #: Seconds between looks at what each worker has counted.
 POLL_S: Final = 1.0
-#: Seconds that a worker may take to load and warm its detectors.
-START_S: Final = 60.0
+#: Seconds that a worker may take to load and warm its detectors: 3 on a free CPU, a minute on one that ten others want.
+START_S: Final = 180.0
 #: A worker that dies is started again after these seconds, twice as many each time it dies young, up to the second number.
 AGAIN_S: Final = (0.1, 10.0)
 OLD_S: Final = 30.0
@@ -123,11 +123,12 @@ class Supervisor:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def _spawn(self, worker: _Worker) -> None:
-        task = Task(worker.number, worker.listener.fileno(), self._leash, str(self._folder), self.source)
+        listeners = tuple([one.listener.fileno() for one in self._workers])
+        task = Task(worker.number, listeners, self._leash, str(self._folder), self.source)
         worker.admin.unlink(missing_ok=True)
         totals_path(self._folder, worker.number).unlink(missing_ok=True)
         worker.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "proxy.worker", task.to_json(), pass_fds=(task.listener, task.leash)
+            sys.executable, "-m", "proxy.worker", task.to_json(), pass_fds=(*listeners, task.leash)
         )
         worker.born = asyncio.get_running_loop().time()
         if worker.session is None:
@@ -156,8 +157,13 @@ class Supervisor:
             worker.deaths = worker.deaths + 1 if loop.time() - worker.born < OLD_S else 0
             self.restarts += 1
             self._log.event("error", "worker_died", worker=worker.number, count=status)
+            others = [other for other in self._workers if other is not worker]
+            await asyncio.gather(*[self._ask(other, "POST", f"/-/adopt/{worker.number}") for other in others])
             await asyncio.sleep(min(AGAIN_S[0] * 2**worker.deaths, AGAIN_S[1]))
             await self._spawn(worker)
+            with contextlib.suppress(WorkerLost):
+                await self._until_ready(worker)
+                await asyncio.gather(*[self._ask(other, "POST", f"/-/release/{worker.number}") for other in others])
 
     def _take_over(self, worker: _Worker) -> None:
         """What a worker that is gone has counted is kept: what it left behind, or what was last seen."""

@@ -50,7 +50,7 @@ POLICY_LOADERS = frozenset({"policies/loader.py", "policies/library/__init__.py"
 COME_ALONG = {"multidict": "aiohttp", "yarl": "aiohttp", "pydantic_core": "pydantic"}
 
 #: Modules of an extra -> its name: they are imported inside a function, or in a file that is.
-EXTRAS = {"redis": "redis"}
+EXTRAS = {"opentelemetry": "otel", "redis": "redis"}
 
 #: Modules that run what they read: no model, lexicon or policy may ever come from them.
 CODE_LOADERS = frozenset({"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"})
@@ -68,9 +68,10 @@ SAFE_LOADERS = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "SafeLoader"})
 
 #: Files that may start a task, beside proxy/driver.py, each with its reason.
 TASK_SPAWNERS: dict[str, str] = {
-    "evaluation/experiment/trials.py": "several requests of an experiment under way at once",
     "proxy/driver.py": "the one place where an exchange's work is spawned and cancelled",
     "proxy/upgrade.py": "the two directions of a connection that is no longer HTTP",
+    "proxy/doctor_network.py": "asks every upstream side by side",
+    "proxy/upstream/hedging.py": "two calls race, and the loser is cancelled",
     "proxy/app.py": "tasks of the worker itself: the observer, the file watch, reloads by signal",
     "proxy/workers.py": "one task a worker that waits for its death, and one that looks at what they count",
 }
@@ -97,9 +98,13 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "detectors/lexicons/__init__.py": "tests/detectors/test_lexical.py",
     "detectors/training": "tests/detectors/test_training.py",
     "organism/training": "tests/organism/test_training.py",
+    "proxy/config_embedded.py": "tests/proxy/upstream/test_embedded.py",
     "proxy/config_keys.py": "tests/proxy/test_keys.py",
     "proxy/config_upstream.py": "tests/proxy/upstream/test_retrying.py",
     "proxy/config_base.py": "tests/proxy/test_config_model.py",
+    "proxy/config_telemetry.py": "tests/proxy/test_decision_log.py",
+    "proxy/doctor_host.py": "tests/proxy/test_doctor.py",
+    "proxy/doctor_network.py": "tests/proxy/test_doctor.py",
 }
 #: Test files that mirror no single source: suites over many.
 SUITES = frozenset({"detectors/test_conformance.py", "detectors/test_hard_cases.py"})

@@ -137,7 +137,7 @@ def test_the_installed_code_is_the_wheels(installed: Installed) -> None:
 def test_the_command_names_its_subcommands(installed: Installed) -> None:
     done = installed.run("--help")
     assert done.returncode == 0, done.stderr
-    for command in ("serve", "demo", "validate", "explain", "scan", "eval", "experiment", "schema"):
+    for command in ("serve", "demo", "validate", "explain", "scan", "eval", "experiment", "key", "schema"):
         assert re.search(rf"\b{command}\b", done.stdout)
 
 

@@ -69,12 +69,10 @@ async def run_trials(
     header: dict[str, Any],
     *,
     most: int = 0,
-    parallel: int = 1,
     done: Callable[[int], None] = lambda count: None,
 ) -> list[Trial]:
-    """All trials, those of the state file first. `most`: new ones at most, 0 = all; `parallel`: requests under way at once.
+    """All trials, those of the state file first. `most`: new ones at most, 0 = all. What fails is left for the next run.
 
-    Requests that fail are left for the next run.
     Raises ConfigError, OSError, ValueError (see `read_state`)."""
     trials = read_state(state, header)
     known = {trial.key for trial in trials}
@@ -83,7 +81,7 @@ async def run_trials(
     done(len(trials))
     _begin(state, header, trials)
     with state.open("ab") as file:
-        async for trial in _asked(settings, wanted[: most or None], model, parallel):
+        async for trial in _asked(settings, wanted[: most or None], model):
             file.write(orjson.dumps(_line(trial)) + b"\n")
             file.flush()
             trials.append(trial)
@@ -103,23 +101,18 @@ def _line(trial: Trial) -> dict[str, Any]:
     return {name: getattr(trial, name) for name in _FIELDS}
 
 
-async def _asked(
-    settings: Settings, wanted: Sequence[tuple[Item, str, int]], model: str, parallel: int
-) -> AsyncIterator[Trial]:
+async def _asked(settings: Settings, wanted: Sequence[tuple[Item, str, int]], model: str) -> AsyncIterator[Trial]:
     records: dict[str, DecisionRecord] = {}
     app = App(settings, on_record=lambda record: records.__setitem__(record.decision_id, record), log_to=io.BytesIO())
     await app.start()
     base = f"http://{app.address[0]}:{app.address[1]}"
     clients = {arm: AsyncOpenAI(base_url=f"{base}/{arm}/v1", api_key="none", max_retries=0) for _, arm, _ in wanted}
     try:
-        for start in range(0, len(wanted), parallel):
-            asked = [
-                _ask(clients[arm], records, item, arm, sample, model) for item, arm, sample in wanted[start : start + parallel]
-            ]
-            for trial in await asyncio.gather(*asked):
-                if trial is not None:
-                    yield trial
+        for item, arm, sample in wanted:
+            trial = await _ask(clients[arm], records, item, arm, sample, model)
             records.clear()
+            if trial is not None:
+                yield trial
     finally:
         for client in clients.values():
             await client.close()

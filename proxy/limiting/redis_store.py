@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from time import monotonic, time
 from typing import Any, Final
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from proxy.config_keys import KeyLimits
 from proxy.limiting.bucket import Admission, Refusal, standing, windows_at
 from proxy.limiting.store import StoreError
 
-log = logging.getLogger("chunkguard")
+log = logging.getLogger("chunkguard.limits")
 #: Seconds between two batches of what was used.
 FLUSH_S: Final = 0.05
 #: Seconds after a failure in which Redis is not asked: requests must not queue up behind its time-out.
 PAUSE_S: Final = 1.0
 #: Open connections at most: one script takes well under a millisecond, so few suffice for thousands of requests a second.
-CONNECTIONS: Final = 64
+CONNECTIONS: Final = 32
 
 #: Seconds pass through as text: Redis would cut numbers to integers.
 _NOW: Final = """
@@ -98,13 +98,23 @@ class RedisStore:
         """`timeout_s`: longest wait for one script, a connection included."""
         self._prefix = prefix
         self._timeout_s = timeout_s
-        self._redis: Any = Redis.from_url(
-            url, protocol=2, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, max_connections=CONNECTIONS
+        # More than its connections wait for one. The driver's description of itself is read from disk for every connection, on
+        # the event loop: it is left out.
+        pool = BlockingConnectionPool.from_url(
+            url,
+            driver_info=None,
+            protocol=2,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            max_connections=CONNECTIONS,
+            timeout=timeout_s,
         )
+        self._redis: Any = Redis.from_pool(pool)
         self._take = self._redis.register_script(_TAKE)
         self._settle = self._redis.register_script(_SETTLE)
         self._pending: dict[tuple[str, str, str], _Charge] = {}
         self._paused_until = 0.0
+        self._flushing = asyncio.Lock()
 
     async def take(self, name: str, limits: KeyLimits, tokens: int) -> Admission:
         windows = windows_at(time())
@@ -131,11 +141,13 @@ class RedisStore:
         while True:
             await asyncio.sleep(FLUSH_S)
             with contextlib.suppress(StoreError):  # it stays pending
-                await self._flush()
+                async with self._flushing:
+                    await self._flush()
 
     async def drain(self) -> None:
         with contextlib.suppress(StoreError):
-            await self._flush()
+            async with self._flushing:  # a batch that is on its way must arrive
+                await self._flush()
         if self._pending:
             log.error("%d client keys have used tokens that Redis could not be told of", len(self._pending))
 
@@ -174,6 +186,5 @@ class RedisStore:
                 return await script(keys=keys, args=arguments)
         except (RedisError, OSError, TimeoutError) as error:
             self._paused_until = monotonic() + PAUSE_S
-            # The class alone: a text of Redis may hold its address and user.
-            log.warning("Redis, which limits are counted in, cannot be asked: %s", type(error).__name__)
+            log.warning("Redis, which limits are counted in, cannot be asked", exc_info=error)
             raise StoreError(type(error).__name__) from error

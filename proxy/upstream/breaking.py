@@ -1,4 +1,4 @@
-"""Leaves an upstream alone that keeps failing: requests fail at once, so that they can fall back, and it can recover.
+"""Leaves an upstream alone that keeps failing: requests fail at once, may go elsewhere, and it can recover.
 
 One rule: it is asked nothing while the breaker is open, and one request at a time until one has ended well.
 

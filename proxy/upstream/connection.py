@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
+from proxy.upstream.pool import Handler, QuietConnector
+
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ClientRequest
@@ -31,7 +33,7 @@ class Attempt:
     A timer that cuts the connection costs a tenth of an `asyncio.timeout` (1 us to 10 us), on every request."""
 
     __slots__ = (
-        "_between_s", "_first_token_s", "_loop", "_seen", "_silent", "_timer", "_transport", "connected_at", "content",
+        "_between_s", "_first_token_s", "_handler", "_loop", "_seen", "_silent", "_timer", "connected_at", "content",
         "expired", "new", "waiting",
     )  # fmt: skip
 
@@ -40,7 +42,7 @@ class Attempt:
         self._first_token_s = first_token_s
         self._between_s = between_s
         self._timer: asyncio.TimerHandle | None = None
-        self._transport: asyncio.WriteTransport | None = None
+        self._handler: Handler | None = None
         self._seen = 0
         self._silent = 0
         self.connected_at = 0.0
@@ -51,10 +53,10 @@ class Attempt:
         self.waiting = False
         self.content: aiohttp.StreamReader | None = None
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, handler: Handler) -> None:
         self.settle()
         self.connected_at = self._loop.time()
-        self._transport = connection.transport
+        self._handler = handler
         self._timer = self._loop.call_at(self.connected_at + self._first_token_s, self._expire)
 
     def begun(self) -> None:
@@ -70,8 +72,10 @@ class Attempt:
             self._timer = None
 
     @property
-    def just_connected(self) -> bool:
-        return self._loop.time() - self.connected_at < STALE_WITHIN_S
+    def stale(self) -> bool:
+        """Whether it was lost on a connection that the upstream had most likely closed before."""
+        fresh = self.new or bool(self.expired) or self._handler is None or self._handler.heard
+        return not fresh and self._loop.time() - self.connected_at < STALE_WITHIN_S
 
     def _expire(self) -> None:
         content = self.content
@@ -94,14 +98,15 @@ class Attempt:
 
     def _cut(self, reason: str) -> None:
         self.expired = reason
-        if self._transport is not None:
-            self._transport.abort()
+        transport = self._handler.transport if self._handler is not None else None
+        if transport is not None:
+            transport.abort()
 
 
 attempt_now: ContextVar[Attempt] = ContextVar("attempt_now")
 
 
-class Connector(aiohttp.TCPConnector):
+class Connector(QuietConnector):
     """Tells the attempt of the current task about its connection."""
 
     # The names of the parameters are aiohttp's.
@@ -114,7 +119,8 @@ class Connector(aiohttp.TCPConnector):
         attempt = attempt_now.get()
         attempt.new = False
         connection = await super().connect(req, traces, timeout)
-        attempt.connected(connection)
+        assert isinstance(connection.protocol, Handler)
+        attempt.connected(connection.protocol)
         return connection
 
     async def _create_connection(

@@ -23,7 +23,7 @@ from organism.generate import Model, Sampling
 from organism.pieces import Pieces
 from organism.prompts import CALL
 from organism.tokens import Tokens
-from proxy.config_model import EmbeddedSettings
+from proxy.config_embedded import EmbeddedSettings
 from proxy.errors import ConfigError, InvalidRequest, Problem, Timeout, error_document, render
 from proxy.upstream.base import Headers, UpstreamRequest, Whole
 from proxy.upstream.embedded_wire import Asked, Choice, Envelope, call_of, prompt_ids, read_request
@@ -126,7 +126,7 @@ class EmbeddedUpstream:
             return EmbeddedReply(200, self._listed())
         if (request.method, path) != ("POST", _CHAT):
             return _refusal(404, "this upstream answers chat completions only", "not_found")
-        total_s = self._settings.timeouts.total_s
+        total_s = self._settings.total_s
         until = asyncio.get_running_loop().time() + min(total_s, request.timeout_s or total_s)
         body = await _whole(request)
         try:

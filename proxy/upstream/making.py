@@ -1,7 +1,7 @@
 """Makes an upstream of its settings: the one of its kind, and around it what its settings ask for when it fails.
 
-One rule: what is not asked for is not there, so it costs nothing. From the inside out: the breaker sees every single call, the
-retries stop where it is open.
+One rule: what is not asked for is not there, so it costs nothing. From the inside out: the breaker sees every single call, a
+slow one is hedged, and the retries stop where the breaker is open.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Protocol
 
 from proxy.admission import RetryShare
 from proxy.config import Settings
-from proxy.config_model import Answering, EmbeddedSettings, LiteLLMSettings, OpenAISettings, ReplaySettings
+from proxy.config_embedded import EmbeddedSettings
+from proxy.config_model import Answering, LiteLLMSettings, OpenAISettings, ReplaySettings
 from proxy.errors import ConfigError, Problem
 from proxy.upstream.base import Upstream
 from proxy.upstream.breaking import Breaking
+from proxy.upstream.hedging import Hedging
 from proxy.upstream.litellm import LiteLLMUpstream
 from proxy.upstream.openai import OpenAIUpstream
 from proxy.upstream.replay import ReplayUpstream
@@ -43,6 +45,9 @@ async def make_upstream(name: str, own: Answering, settings: Settings, count: Co
     if own.breaker is not None:
         changed = partial(count, "chunkguard_breaker_changes_total")
         upstream = Breaking(upstream, own.breaker, changed, partial(count, "chunkguard_breaker_refused_total"))
+    if own.hedge_after_s is not None:
+        hedged = partial(count, "chunkguard_upstream_hedges_total")
+        upstream = Hedging(upstream, own.hedge_after_s, RetryShare(settings.config.limits.retry_share), hedged)
     if own.retries.times:
         share = RetryShare(settings.config.limits.retry_share)
         again = partial(count, "chunkguard_upstream_retries_total")

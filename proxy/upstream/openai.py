@@ -2,9 +2,9 @@
 
 One rule: a connection goes back to the pool only after a whole body was read from it; every other end closes it.
 
-A pooled connection may have been closed by the upstream just as a request was written to it. Such a request is sent once
-more, on another connection, when all of this holds: the connection had been used before, not a byte of an answer came, it was
-lost within a second of being taken (an upstream that dies while it generates takes longer), and the body is in hand. The
+A pooled connection may have been closed by the upstream just as a request was written to it. Such a request is sent again, on
+another connection and twice at most, when all of this holds: the connection had been used before, not a byte of an answer came,
+it was lost within a second of being taken (an upstream that dies while it generates takes longer), and the body is in hand. The
 upstream may in theory have read the request, so a generation may be paid twice; no tool has run and no byte was released.
 """
 
@@ -32,6 +32,8 @@ _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _MAX_FIELD = 65_536
 #: aiohttp warns when it is given more bytes than this at once; larger bodies are written in slices.
 _SLICE = 1_048_576
+#: How often a request is sent again at most: the next connection of the pool may be as stale as the first.
+_RESENT = 2
 
 
 class OpenAIReply(Whole):
@@ -107,11 +109,7 @@ class OpenAIUpstream:
         self._hop = hop_to(settings.url, settings.proxy)
         self._session = aiohttp.ClientSession(
             connector=Connector(
-                ssl=ca if ca is not None else True,
-                limit=settings.pool_size,
-                ttl_dns_cache=60,
-                keepalive_timeout=settings.pool_idle_s,
-                enable_cleanup_closed=False,
+                ssl=ca if ca is not None else True, limit=settings.pool_size, keepalive_timeout=settings.pool_idle_s
             ),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -166,15 +164,12 @@ class OpenAIUpstream:
     async def _send(
         self, method: str, url: URL, headers: CIMultiDict[str], body: Body, limit: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse | Posted:
-        attempt = attempt_now.get()
-        try:
-            return await self._ask(method, url, headers, body, limit)
-        except aiohttp.ServerDisconnectedError as error:
-            # `message` is a parsed head where part of one came, a text where nothing did.
-            nothing_came = isinstance(error.message, str)
-            stale = not attempt.new and not attempt.expired and attempt.just_connected and nothing_came
-            if not stale or isinstance(body, AsyncIterator):
-                raise
+        for _ in range(_RESENT):
+            try:
+                return await self._ask(method, url, headers, body, limit)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
+                if not attempt_now.get().stale or isinstance(body, AsyncIterator):
+                    raise
         return await self._ask(method, url, headers, body, limit)
 
     async def _ask(

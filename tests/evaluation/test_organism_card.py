@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.types import MODES
-from evaluation.organism_card import bars, cells_of, left, place
+from evaluation.organism_card import bars, cells_of, left, markdown, place
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = json.loads((ROOT / "benchmarks" / "results" / "organism.json").read_text(encoding="utf-8"))
@@ -55,3 +56,9 @@ def test_a_table_goes_between_the_marks(tmp_path: Path) -> None:
     page.write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="no place"):
         place(page, "new")
+
+
+def test_the_page_and_the_kept_figures_are_those_of_the_shipped_models() -> None:
+    assert markdown(KEPT) in (ROOT / "docs" / "organism.md").read_text(encoding="utf-8")
+    for name, model in KEPT["models"].items():
+        assert hashlib.sha256((ROOT / "organism" / "models" / f"{name}.onnx").read_bytes()).hexdigest() == model["sha256"]

@@ -193,3 +193,28 @@ async def test_serving_reloads_on_hangup_and_ends_on_terminate(tmp_path: Path) -
         await asyncio.wait_for(serving, 10)
         with pytest.raises(aiohttp.ClientError):
             await fetch(session, origin, "GET", "/-/healthy")
+
+
+async def test_reloads_under_load_fail_no_request(tmp_path: Path) -> None:
+    file = tmp_path / "gate.yaml"
+    async with rig(ALL, answers=[plain(DANUBE)], file=file) as gate:
+        stop = asyncio.Event()
+        answers: list[tuple[int, bytes]] = []
+
+        async def client() -> None:
+            while not stop.is_set():
+                answer = await gate.chat(WEATHER)
+                answers.append((answer.status, answer.body))
+
+        clients = [asyncio.create_task(client()) for _ in range(8)]
+        revisions = set()
+        for number in range(3):
+            rewrite(gate, file, {"policies": [{"extends": "code", "check": {"misrouted_at": 0.6 + number / 10}}]})
+            assert (await gate.ask_admin("POST", "/-/reload")).status == 200
+            revisions.add(gate.app.gateway.snapshot.revision)
+            had = len(answers)
+            await until(lambda had=had: len(answers) > had + 10)
+        stop.set()
+        await asyncio.gather(*clients)
+        assert len(revisions) == 3
+        assert set(answers) == {(200, plain(DANUBE).body)}

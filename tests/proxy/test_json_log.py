@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import io
+import json
 import logging
 from typing import Any
 
@@ -14,7 +17,7 @@ from proxy.json_log import EVENT_FIELDS, LOGGED, JsonLog, LibraryLog
 from proxy.records import DecisionRecord, FindingRecord, Place
 
 RECORD = DecisionRecord(
-    "d1",
+    "d1" * 16,
     2.5,
     "r",
     "chat_completions",
@@ -81,7 +84,52 @@ def test_a_broken_sink_costs_lines_and_nothing_else() -> None:
         def write(self, data: Any, /) -> int:
             raise BrokenPipeError
 
-    log = JsonLog(Broken())
+    lost: list[None] = []
+    log = JsonLog(Broken(), on_lost=lambda: lost.append(None))
     log.record(RECORD)
     log.event("info", "x")
-    assert log.lost == 2
+    assert len(lost) == 2
+
+
+def test_a_share_of_usual_decisions_is_logged_and_all_that_need_eyes() -> None:
+    sink, other = io.BytesIO(), io.BytesIO()
+    records = [dataclasses.replace(RECORD, decision_id=f"{number * 0x0147_AE15:08x}{'0' * 24}") for number in range(200)]
+    for to in (sink, other):
+        log = JsonLog(to, sample=0.25)
+        for record in records:
+            log.record(record)
+    assert len(lines(sink)) == 50
+    assert sink.getvalue() == other.getvalue()
+    none = io.BytesIO()
+    log = JsonLog(none, sample=0)
+    for record in records:
+        log.record(record)
+        log.record(dataclasses.replace(record, flagged=True))
+    assert [line["flagged"] for line in lines(none)] == [True] * 200
+
+
+class FullDisk(io.BytesIO):
+    """Takes a part of what is written while `full`, and drops the rest."""
+
+    full = False
+
+    def write(self, data: Any, /) -> int:
+        if self.full:
+            super().write(data[:30])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_disk_that_was_full_leaves_whole_lines() -> None:
+    disk = FullDisk()
+    lost: list[None] = []
+    log = JsonLog(disk, on_lost=lambda: lost.append(None))
+    for number in range(9):
+        disk.full = 3 <= number < 6
+        log.event("info", "x", count=number)
+    assert len(lost) == 3
+    whole = []
+    for line in disk.getvalue().splitlines():
+        with contextlib.suppress(ValueError):
+            whole.append(json.loads(line)["count"])
+    assert whole == [0, 1, 2, 6, 7, 8]

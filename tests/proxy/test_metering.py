@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from proxy.config_keys import KeyLimits
 from proxy.errors import ProtocolError, Unavailable
 from proxy.limiting.limiter import Grant
-from proxy.metering import COPY_BYTES, Metered
+from proxy.metering import COPY_BYTES, DECODED_BYTES, Metered
 from proxy.routing import Endpoint
 from proxy.upstream.base import Headers, UpstreamReply, UpstreamRequest, Whole
 from tests.proxy.fake_upstream import DONE, USAGE, completion, event, events, message
@@ -89,6 +90,11 @@ async def test_a_very_long_answer_counts_by_its_size() -> None:
 
 async def test_an_encoding_that_cannot_be_read_counts_by_its_size() -> None:
     assert await cost(Reply([b"\x00" * 400], [("Content-Encoding", "gzip")])) == 5 + 100
+
+
+async def test_a_bomb_counts_by_its_size_and_is_not_unpacked() -> None:
+    bomb = gzip.compress(b" " * (DECODED_BYTES + 1))
+    assert await cost(Reply([bomb], [("Content-Encoding", "gzip")])) == 5 + len(bomb) // 4
 
 
 @pytest.mark.parametrize(("body", "tokens"), [(b'{"usage": {"total_tokens" : 71}}', 71), (b"{}", 0), (b"\xff\xfb" * 9, 0)])

@@ -117,6 +117,25 @@ async def test_a_failed_request_gives_its_reservation_back(prefix: str) -> None:
         assert (await ask(gate, prefix=prefix)).status == 200
 
 
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("/v1/chat/completions", b"no json"),
+        ("/v1/chat/completions", b"{}"),
+        ("/v1/guard/check", b"{}"),
+        ("/v1/guard/check", b'{"prompt": "Hi", "response": "Hello"}'),
+        ("/elsewhere/v1/chat/completions", b'{"model": 3}'),
+        ("/v1/files", b"x" * 40),
+    ],
+)
+async def test_what_no_upstream_is_asked_gives_its_reservation_back(target: str, body: bytes) -> None:
+    async with rig(GUARDED, answers=[plain(DANUBE)], keys=keys(tokens_per_minute=1000), main={"api_key": "sk-own"}) as gate:
+        for _ in range(3):
+            await gate.fetch("POST", target, [("api-key", KEY)], body + b" " * 1200)
+        assert gate.upstream.seen == []
+        assert int((await ask(gate)).value("x-ratelimit-remaining-tokens")) > 900
+
+
 @pytest.mark.parametrize("prefix", ["", "/plain"])
 async def test_a_used_up_budget_is_insufficient_quota(prefix: str) -> None:
     async with rig(GUARDED, PLAIN, answers=[plain(DANUBE)], keys=keys(tokens_per_month=20)) as gate:
@@ -210,3 +229,25 @@ async def test_a_reload_keeps_what_keys_have_used(tmp_path: Path) -> None:
         assert (await ask(gate, prefix="/plain")).status == 200
         assert (await gate.ask_admin("POST", "/-/reload")).status == 200
         assert (await ask(gate, prefix="/plain")).status == 429
+
+
+@pytest.mark.parametrize("mode", ["fail_open", "fail_closed"])
+async def test_without_redis_the_setting_decides_and_the_log_says_so(mode: str) -> None:
+    store = {"kind": "redis", "url": "redis://:redis-word@127.0.0.1:1/0", "failure_mode": mode}
+    async with rig(GUARDED, answers=[plain(DANUBE)], keys=keys(requests_per_minute=1), limit_store=store) as gate:
+        answers = [await ask(gate) for _ in range(3)]
+        if mode == "fail_open":
+            assert [answer.status for answer in answers] == [200] * 3
+            assert gate.metric("chunkguard_key_requests_total", key="app", result="uncounted") == 3
+        else:
+            assert [answer.status for answer in answers] == [503] * 3
+            assert answers[0].doc["error"]["code"] == "limits_unavailable"
+            assert answers[0].value("retry-after") == "1"
+            assert gate.upstream.seen == []
+        # A key without limits needs no Redis.
+        assert (await ask(gate, OTHER)).status == 200
+        lines = [json.loads(line) for line in gate.log.getvalue().splitlines()]
+        assert {(line["logger"], line["kind"]) for line in lines if line["event"] == "library"} == {
+            ("chunkguard.limits", "ConnectionError")
+        }
+        assert b"redis-word" not in gate.log.getvalue()

@@ -11,7 +11,7 @@ from proxy.worker import Source, Task, admin_path, main, totals_path
 
 
 def test_a_task_survives_the_way_to_the_worker() -> None:
-    task = Task(1, 7, 8, "/tmp/x", Source(upstream="https://a.example/v1", listen="127.0.0.1:0", admin="127.0.0.1:0"))
+    task = Task(1, (6, 7), 8, "/tmp/x", Source(upstream="https://a.example/v1", listen="127.0.0.1:0", admin="127.0.0.1:0"))
     assert Task.from_json(task.to_json()) == task
 
 
@@ -30,5 +30,5 @@ def test_a_source_is_a_file_or_an_upstream(tmp_path: Path) -> None:
 def test_a_broken_configuration_is_said_before_anything_is_bound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "gate.yaml"
     file.write_text("a: [", encoding="utf-8")
-    assert main(Task(0, 0, 0, str(tmp_path), Source(file=str(file))).to_json()) == 2
+    assert main(Task(0, (0,), 0, str(tmp_path), Source(file=str(file))).to_json()) == 2
     assert str(file) in capsys.readouterr().err

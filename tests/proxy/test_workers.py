@@ -24,9 +24,11 @@ from proxy.worker import Source
 from proxy.workers import Supervisor, WorkerLost
 from tests.proxy.rig import fetch
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(400)
 
-PATIENCE_S = 30.0
+PATIENCE_S = 150.0
+#: What each answered request counts.
+SERVED = ("chunkguard_requests_total", "r", "chat_completions", "false", "relayed", "2xx")
 
 
 def settings(folder: Path, **fields: Any) -> Path:
@@ -113,7 +115,7 @@ async def test_what_workers_count_is_one_sum_and_survives_their_deaths(tmp_path:
         before = made.pids()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        # A connection made while nobody lives waits for the next worker.
+        # A connection made while nobody lives waits for the next worker; while one does, it takes them.
         await asyncio.gather(made.until_reborn(before), made.ask(1))
         assert await made.counted() == 21
         assert "chunkguard_worker_restarts_total 2.0" in await made.metrics()
@@ -127,6 +129,25 @@ async def test_what_workers_count_is_one_sum_and_survives_their_deaths(tmp_path:
             os.kill(pid, signal.SIGTERM)
         await made.until_reborn(before)
         assert await made.counted() == 26
+
+
+async def test_the_others_take_the_connections_of_a_worker_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "AGAIN_S", (12.0, 12.0))
+    async with gate(settings(tmp_path)) as made:
+        gone, _ = made.supervisor._workers
+        assert gone.process is not None
+        before = [gone.process.pid]
+        gone.process.kill()
+        await asyncio.wait_for(made.ask(20), PATIENCE_S)  # half of them were the other's
+        assert [gone.process.pid] == before, "it came back too early to prove anything"
+        await made.until_reborn(before)
+        # Back in its place, it has its own connections again.
+        async with asyncio.timeout(PATIENCE_S):
+            while not gone.totals.counters.get(SERVED):
+                await made.ask(5)
+                await made.metrics()
 
 
 async def test_a_reload_reaches_every_worker_and_a_broken_one_none(tmp_path: Path) -> None:

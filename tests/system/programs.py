@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,10 +42,11 @@ class Gateway:
 
 
 def program(name: str) -> str:
-    """The path of a Debian program; /usr/sbin is not on everybody's PATH. Fails where it is missing."""
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin")
+    """The path of a program, of Debian's or in a wheel. Fails where it is missing."""
+    own = str(Path(sys.executable).parent)
+    found = shutil.which(name, path=f"{own}:{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin")
     if found is None:
-        pytest.fail(f"{name} is not installed: run `make test-system`, which installs it from Debian")
+        pytest.fail(f"{name} is not installed: run `make test-system`, which installs it")
     return found
 
 

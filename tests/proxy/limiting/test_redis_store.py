@@ -18,6 +18,11 @@ from proxy.limiting.store import StoreError
 LIMITS = KeyLimits(requests_per_minute=2, tokens_per_day=9)
 
 
+async def command_word(reader: asyncio.StreamReader) -> bytes:
+    size = int((await reader.readline())[1:])
+    return (await reader.readexactly(size + 2))[:-2]
+
+
 @asynccontextmanager
 async def speaking(answer: Callable[[list[bytes]], bytes | None]) -> AsyncIterator[str]:
     """A server that reads Redis commands and answers as told, None = never."""
@@ -25,10 +30,7 @@ async def speaking(answer: Callable[[list[bytes]], bytes | None]) -> AsyncIterat
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readline():
-                words = []
-                for _ in range(int(head[1:])):
-                    size = int((await reader.readline())[1:])
-                    words.append((await reader.readexactly(size + 2))[:-2])
+                words = [await command_word(reader) for _ in range(int(head[1:]))]
                 # A connection introduces itself first.
                 reply = b"+OK\r\n" if words[0] in (b"CLIENT", b"HELLO") else answer(words)
                 if reply is not None:
@@ -78,6 +80,14 @@ async def test_what_redis_decides_is_read() -> None:
         await store.close()
 
 
+async def test_more_requests_than_connections_wait_for_one() -> None:
+    async with speaking(scripted(reply(b"", b"0", b"0", b"0"))) as url:
+        store = RedisStore(url, "t", 5.0)
+        found = await asyncio.gather(*[store.take("app", LIMITS, 1) for _ in range(10 * redis_store.CONNECTIONS)])
+        assert not any(admission.refused for admission in found)
+        await store.close()
+
+
 async def test_nobody_there_is_said_at_once_and_not_asked_again_for_a_moment() -> None:
     store = RedisStore("redis://127.0.0.1:1/0", "t", 1.0)
     assert await failing(store) < 0.5
@@ -93,6 +103,32 @@ async def test_a_redis_that_hangs_costs_one_request_its_time(caplog: pytest.LogC
         assert "secret-word" not in caplog.text
         assert "cannot be asked" in caplog.text
         await store.close()
+
+
+async def test_a_drain_waits_for_what_is_on_its_way() -> None:
+    arrived: list[bytes] = []
+    gate = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readline():
+            words = [await command_word(reader) for _ in range(int(head[1:]))]
+            if words[0].startswith(b"EVAL"):
+                await gate.wait()
+                arrived.append(words[0])
+            writer.write(b":1\r\n" if words[0].startswith(b"EVAL") else b"+OK\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    store = RedisStore(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", "t", 5.0)
+    work = asyncio.create_task(store.run())
+    store.settle("app", LIMITS, 0, 5)
+    await asyncio.sleep(0.2)  # the batch has left, and nothing is pending
+    asyncio.get_running_loop().call_later(0.1, gate.set)
+    await store.drain()
+    assert len(arrived) == 1
+    work.cancel()
+    await store.close()
+    server.close()
 
 
 async def test_it_is_asked_again_when_the_pause_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.config_model import EmbeddedSettings
+from proxy.config_embedded import EmbeddedSettings
 from proxy.errors import ConfigError, Timeout
 from proxy.upstream.base import UpstreamRequest
 from proxy.upstream.embedded import EmbeddedReply, EmbeddedUpstream

@@ -1,0 +1,105 @@
+"""What `chunkguard doctor` finds out about upstreams: name, connection, TLS, an answer, and how far the clocks are apart.
+
+One rule: one GET without any key per upstream; whatever status comes back, the upstream is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import aiohttp
+
+from proxy.config import Settings
+from proxy.config_model import Group
+from proxy.config_rules import is_loopback
+from proxy.doctor_finding import BAD, GOOD, POOR, Finding
+
+#: Seconds that clocks may be apart before signatures and certificates suffer.
+SKEW_S: Final = 60
+PATIENCE_S: Final = 10.0
+
+
+async def look(settings: Settings) -> list[Finding]:
+    """One or more findings an upstream, moderation endpoint and trace receiver, asked side by side."""
+    targets: dict[str, str] = {}
+    findings: list[Finding] = []
+    for name, upstream in settings.config.upstreams.items():
+        if isinstance(upstream, Group):
+            continue  # those that it is made of are asked themselves
+        if upstream.kind == "replay":
+            findings.append(Finding(f"upstream {name}", GOOD, "answers are recorded, nobody is asked"))
+        elif upstream.kind == "embedded":
+            findings.append(Finding(f"upstream {name}", GOOD, "the model runs in this process, nobody is asked"))
+        elif upstream.url is None:
+            findings.append(Finding(f"upstream {name}", GOOD, "litellm knows the address of its provider: not asked"))
+        else:
+            targets[f"upstream {name}"] = upstream.url
+    for route in settings.config.routes:
+        if route.moderation is not None:
+            targets[f"moderation of route {route.name}"] = route.moderation.url
+    if settings.config.tracing is not None:
+        targets["tracing"] = settings.config.tracing.endpoint
+    timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
+    async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        asked = await asyncio.gather(*[_ask(session, about, url) for about, url in targets.items()])
+    return [*findings, *[finding for found in asked for finding in found]]
+
+
+async def _ask(session: aiohttp.ClientSession, about: str, url: str) -> list[Finding]:
+    began = time.perf_counter()
+    try:
+        async with session.get(url, allow_redirects=False) as answer:
+            took = time.perf_counter() - began
+            found = [Finding(about, GOOD, f"{url} answers ({answer.status}) after {took * 1000:.0f} ms")]
+            return [*found, *_skew(about, answer.headers), *_plain(about, url)]
+    except aiohttp.ClientConnectorDNSError:
+        return [
+            Finding(about, BAD, f"{url}: the name is not known here", "check the spelling, and the name server of this host")
+        ]
+    except aiohttp.ClientConnectorCertificateError as error:
+        return [
+            Finding(
+                about,
+                BAD,
+                f"{url}: its certificate is refused: {error.certificate_error}",
+                "give the CA that signed it, or check the clock",
+            )
+        ]
+    except aiohttp.ClientSSLError as error:
+        return [Finding(about, BAD, f"{url}: TLS fails: {error}", "is it an http:// address?")]
+    except TimeoutError:
+        return [
+            Finding(
+                about,
+                BAD,
+                f"{url} does not answer within {PATIENCE_S:.0f} s",
+                "a firewall or a proxy on the way? try the same from the host with curl",
+            )
+        ]
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return [Finding(about, BAD, f"{url} cannot be reached: {_words(error)}", "is it running, and is the port right?")]
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _skew(about: str, headers: Mapping[str, str]) -> list[Finding]:
+    try:
+        apart = time.time() - parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return []
+    if abs(apart) <= SKEW_S:
+        return []
+    way = "ahead of" if apart > 0 else "behind"
+    return [Finding("clock", POOR, f"this host's clock is {abs(apart):.0f} s {way} that of {about}", "keep it with NTP")]
+
+
+def _plain(about: str, url: str) -> list[Finding]:
+    if not url.startswith("http://") or is_loopback(url.removeprefix("http://").split("/")[0].rpartition(":")[0] + ":0"):
+        return []
+    return [Finding(about, POOR, f"{url} is not encrypted: prompts and keys can be read on the way", "use https://")]
