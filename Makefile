@@ -19,7 +19,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN_PACKAGES := nginx prometheus redis-server systemd
 SBOM := dist/sbom.cdx.json
 
-.PHONY: help setup demo test lint format types unit chaos test-system test-image clients deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train lock schema clean
+.PHONY: help setup demo test lint format types unit chaos test-system clients test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train lock schema clean
 
 help:
 	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
@@ -96,6 +96,7 @@ dist: $(STAMP)
 sbom: deploy-tools
 	@mkdir -p $(dir $(SBOM))
 	$(BIN)/cyclonedx-py requirements requirements/runtime.lock --pyproject pyproject.toml --mc-type application --output-reproducible --validate -o $(SBOM)
+
 # Clients live in environments of their own: the proxy is a server and shares nothing with them. Some clients bind themselves to an older
 # openai package, so there are two. The Node that its clients ask for comes with them. README=README.md renews the table there.
 clients: $(STAMP) $(CLIENTS_VENV)/.setup $(CLIENTS_VENV)-openai2/.setup tests/clients/node_modules/.setup

@@ -34,6 +34,8 @@ async def look(settings: Settings) -> list[Finding]:
             findings.append(Finding(f"upstream {name}", GOOD, "answers are recorded, nobody is asked"))
         elif upstream.kind == "embedded":
             findings.append(Finding(f"upstream {name}", GOOD, "the model runs in this process, nobody is asked"))
+        elif upstream.kind == "fallback" or upstream.kind == "weighted":
+            findings.append(Finding(f"upstream {name}", GOOD, f"stands for {', '.join(upstream.upstreams)}"))
         elif upstream.url is None:
             findings.append(Finding(f"upstream {name}", GOOD, "litellm knows the address of its provider: not asked"))
         else:

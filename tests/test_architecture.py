@@ -69,9 +69,9 @@ SAFE_LOADERS = frozenset({"yaml.SafeLoader", "yaml.CSafeLoader", "SafeLoader"})
 #: Files that may start a task, beside proxy/driver.py, each with its reason.
 TASK_SPAWNERS: dict[str, str] = {
     "proxy/driver.py": "the one place where an exchange's work is spawned and cancelled",
-    "proxy/upgrade.py": "the two directions of a connection that is no longer HTTP",
     "proxy/doctor_network.py": "asks every upstream side by side",
     "proxy/upstream/hedging.py": "two calls race, and the loser is cancelled",
+    "proxy/upgrade.py": "the two directions of a connection that is no longer HTTP",
     "proxy/app.py": "tasks of the worker itself: the observer, the file watch, reloads by signal",
     "proxy/workers.py": "one task a worker that waits for its death, and one that looks at what they count",
 }
@@ -89,6 +89,7 @@ OVER_SOFT_LIMIT: dict[str, str] = {
     "organism/prompts.py": "one maker a family of prompts: which answers are right is only checkable side by side",
     "policies/schema.py": "the whole shape of a policy file; mostly field descriptions",
     "proxy/config_model.py": "the whole shape of a configuration file; mostly field descriptions",
+    "proxy/server.py": "the order in which a request is looked at before anybody answers it",
     "proxy/driver.py": "every command has its performer here, and tasks are spawned nowhere else",
 }
 
