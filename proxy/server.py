@@ -251,19 +251,13 @@ class Gateway:
     ) -> None:
         if route.injects_key and not location.guarded and not snapshot.pass_rules.allow(request.method, location.path):
             raise NotFound("this endpoint may not be used with the configured key")
-        upgrade = request.method == "GET" and upgrading.wanted(request)
-        if upgrade:
-            upgrading.refuse_guarded(snapshot, route, location)
-            if grant is not None:
-                raise Forbidden("a key with limits may open no session: nobody counts its tokens")
         reply.served = True
         began = perf_counter()
         status = 0
         upstream = route.upstream if grant is None else Metered(route.upstream, location.endpoint, grant)
         try:
-            if upgrade:
-                reply.response = upgrading.Ended()
-                status = await upgrading.pass_upgrade(request, route, target, headers, credentials=not snapshot.keys)
+            if upgrading.wanted(request):
+                status = await upgrading.pass_upgrade(snapshot, route, location, request, reply, target, headers, grant)
                 return
             status = await pass_through(
                 request,

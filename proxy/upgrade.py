@@ -12,7 +12,9 @@ from typing import Final
 
 from aiohttp import web
 
-from proxy.errors import NotFound
+from proxy.errors import Forbidden, NotFound
+from proxy.limiting.limiter import Grant
+from proxy.reply import ClientReply
 from proxy.routing import GUARDED, Location
 from proxy.snapshot import Route, Snapshot
 from proxy.upstream.base import Headers, UpstreamRequest, upgraded
@@ -26,20 +28,8 @@ _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 def wanted(request: web.BaseRequest) -> bool:
     """Whether the client asks for another protocol than HTTP on this connection."""
-    return "upgrade" in request.headers.get("Connection", "").lower() and "Upgrade" in request.headers
-
-
-def refuse_guarded(snapshot: Snapshot, route: Route, location: Location) -> None:
-    """Raises NotFound where a POST at this path would be judged: nobody reads frames. A model is named inside of them, so a
-    guarded route that asks for a model could be meant by any session under its prefix."""
-    guarded = route.compiled is not None or any(
-        other.compiled is not None
-        and other.settings.match.model is not None
-        and f"{location.prefix}/".startswith(f"{other.settings.match.path_prefix}/")
-        for other in snapshot.routes.values()
-    )
-    if guarded and snapshot.router.locate("POST", f"{location.prefix}{location.path}").endpoint in GUARDED:
-        raise NotFound("this endpoint is guarded and cannot be upgraded")
+    headers = request.headers
+    return request.method == "GET" and "Upgrade" in headers and "upgrade" in headers.get("Connection", "").lower()
 
 
 class Ended(web.StreamResponse):
@@ -66,11 +56,24 @@ class _Feed:
         self._reader.feed_eof()
 
 
-async def pass_upgrade(request: web.BaseRequest, route: Route, path: str, headers: Headers, *, credentials: bool) -> int:
-    """Pass an upgrade on and stay until either side is done; returns the upstream's status. Raises GuardError while nothing
-    was sent."""
-    asked = UpstreamRequest(request.method, path, headers, credentials=credentials)
+async def pass_upgrade(
+    snapshot: Snapshot,
+    route: Route,
+    location: Location,
+    request: web.BaseRequest,
+    reply: ClientReply,
+    target: str,
+    headers: Headers,
+    grant: Grant | None,
+) -> int:
+    """Pass an upgrade on and stay until either side is done; returns the upstream's status. `target`: the path for the
+    upstream, with its query. Raises GuardError while nothing was sent."""
+    _refuse_guarded(snapshot, route, location)
+    if grant is not None:
+        raise Forbidden("a key with limits may open no session: nobody counts its tokens")
+    asked = UpstreamRequest(request.method, target, headers, credentials=not snapshot.keys)
     reader, writer, head, status = await upgraded(route.upstream, asked)
+    reply.response = Ended()
     try:
         with contextlib.suppress(ConnectionError):  # either side may leave when it likes
             await request.writer.write(head)
@@ -120,3 +123,16 @@ async def _rest(request: web.BaseRequest, reader: asyncio.StreamReader, head: by
         await request.writer.write(data)
         left -= len(data)
         end = (end + data)[-len(_LAST_CHUNK) :] if length is None else b""
+
+
+def _refuse_guarded(snapshot: Snapshot, route: Route, location: Location) -> None:
+    """Raises NotFound where a POST at this path would be judged: nobody reads frames. A model is named inside of them, so a
+    guarded route that asks for a model could be meant by any session under its prefix."""
+    guarded = route.compiled is not None or any(
+        other.compiled is not None
+        and other.settings.match.model is not None
+        and f"{location.prefix}/".startswith(f"{other.settings.match.path_prefix}/")
+        for other in snapshot.routes.values()
+    )
+    if guarded and snapshot.router.locate("POST", f"{location.prefix}{location.path}").endpoint in GUARDED:
+        raise NotFound("this endpoint is guarded and cannot be upgraded")

@@ -91,7 +91,6 @@ OVER_SOFT_LIMIT: dict[str, str] = {
     "organism/prompts.py": "one maker a family of prompts: which answers are right is only checkable side by side",
     "policies/schema.py": "the whole shape of a policy file; mostly field descriptions",
     "proxy/config_model.py": "the whole shape of a configuration file; mostly field descriptions",
-    "proxy/server.py": "the order in which a request is looked at before anybody answers it",
     "proxy/driver.py": "every command has its performer here, and tasks are spawned nowhere else",
 }
 
