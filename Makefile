@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
 ONCE ?=
+SHARE ?= 1
 DATA ?= ../shared/data
 
 TRAIN_VENV ?= .venv-train
@@ -19,7 +20,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN_PACKAGES := nginx prometheus redis-server systemd
 SBOM := dist/sbom.cdx.json
 
-.PHONY: help setup demo test lint format types unit chaos test-system clients test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train lock schema clean
+.PHONY: help setup demo test efficacy lint format types unit chaos test-system clients test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train lock schema clean
 
 help:
 	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
@@ -30,6 +31,7 @@ help:
 	@echo "make chaos           the fault campaign: everything around the gateway breaks, under load (most of an hour; PARTS=... for some)"
 	@echo "make clients         official and popular clients, Python, Node and curl, with and without the guard, against the same without it"
 	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
+	@echo "make efficacy        the guard on a model that mis-routes, against a placebo and against asking again (SHARE=0.1: a tenth)"
 	@echo "make train DATA=...  rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
 	@echo "make lock            renew requirements/*.lock;   make clean: remove everything that was made here"
 
@@ -123,6 +125,10 @@ system-packages bench-packages image-packages:
 		echo "installing from Debian:$$missing"; \
 		$(SUDO) apt-get -qq update && $(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -y --no-install-recommends install $$missing >/dev/null; \
 	fi
+
+# Goes on where it was stopped; half an hour on a quiet core. SHARE=0.1 asks a tenth of the prompts.
+efficacy: $(STAMP)
+	$(BIN)/python -m evaluation.efficacy --out build --share $(SHARE)
 
 bench-packages: DEBIAN_PACKAGES := nginx wrk
 image-packages: DEBIAN_PACKAGES := buildah debootstrap

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from proxy import config, doctor_host, doctor_network
+from proxy import config, doctor_host, doctor_network, doctor_shared
 from proxy.config import Settings
 from proxy.doctor_finding import BAD, GOOD, POOR, Finding
 from proxy.errors import ConfigError
@@ -45,6 +45,7 @@ async def examine(settings: Settings) -> Report:
         Finding("configuration", GOOD, f"{settings.source} has no problem; routes: {', '.join(settings.policies)}"),
         *_weaknesses(settings),
         *await asyncio.to_thread(lambda: list(doctor_host.look(settings))),
+        *await doctor_shared.look(settings),
         *await _detectors(settings),
         *await doctor_network.look(settings),
     ]

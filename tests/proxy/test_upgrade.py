@@ -169,7 +169,7 @@ async def test_a_session_is_the_first_upstreams_of_a_group(kind: str) -> None:
 
 
 async def test_retries_and_a_breaker_stand_in_no_sessions_way() -> None:
-    own = {"retries": {"times": 2}, "breaker": {"failures": 1}}
+    own = {"retries": {"times": 2}, "breaker": {"failures": 1}, "hedge_after_s": 0.1}
     async with sessions(WS, own=own) as (gate, _), gate.session.ws_connect(f"{gate.origin}/v1/realtime") as socket:
         await socket.send_str("hello")
         assert await socket.receive_str() == "HELLO"
