@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--listen", default="127.0.0.1:8800", help="with --upstream: host:port for clients (%(default)s)")
     serve.add_argument("--admin", default="127.0.0.1:8801", help="with --upstream: host:port for metrics (%(default)s)")
     serve.add_argument("--port", type=int, help="with --upstream: shorthand for --listen 127.0.0.1:PORT")
-    serve.add_argument("--workers", type=_count, default=0, help="processes (default: as configured, or 1)")
+    serve.add_argument("--workers", type=_workers, metavar="N", help="processes (default: as configured, or 1)")
     serve.set_defaults(run=_serve)
 
     demo = commands.add_parser("demo", help="see it work, with no key and no network", description="Run the built-in demo.")
@@ -276,6 +276,13 @@ def _experiment(arguments: argparse.Namespace) -> int:
         most=arguments.limit,
         quiet=arguments.quiet,
     )
+
+
+def _workers(text: str) -> int:
+    """As the setting of that name."""
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 to 64")
+    return int(text)
 
 
 def _schema(arguments: argparse.Namespace) -> int:

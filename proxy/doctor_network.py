@@ -63,7 +63,30 @@ async def look(settings: Settings) -> list[Finding]:
     timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
     async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
         asked = await asyncio.gather(*[_ask(session, about, url, ways.get(about, _DIRECT)) for about, url in targets.items()])
-    return [*findings, *[finding for found in asked for finding in found]]
+    return [*findings, *[finding for found in asked for finding in found], *await _redis(settings)]
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    """Whether the store of limits answers. Its URL may hold a password: only host and port are shown."""
+    own = settings.config.limit_store
+    if own.kind != "redis" or own.url is None:
+        return []
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+
+    secret = own.url.get_secret_value()
+    shown = f"{URL(secret).host}:{URL(secret).port or 6379}" if not secret.startswith("unix:") else "its socket"
+    store = Redis.from_url(secret, socket_connect_timeout=PATIENCE_S, socket_timeout=PATIENCE_S)
+    try:
+        await store.execute_command("PING")  # type: ignore[no-untyped-call]
+    except (RedisError, OSError, TimeoutError) as error:
+        told = f"Redis at {shown} does not answer: {type(error).__name__}"
+        return [
+            Finding("limits of keys", BAD, told, f"is it running, and is the password right? until then: {own.failure_mode}")
+        ]
+    finally:
+        await store.aclose()
+    return [Finding("limits of keys", GOOD, f"Redis at {shown} answers")]
 
 
 def _way(settings: Settings, own: OpenAISettings) -> _Way:
