@@ -20,7 +20,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN_PACKAGES := nginx prometheus redis-server systemd
 SBOM := dist/sbom.cdx.json
 
-.PHONY: help setup demo test efficacy lint format types unit chaos test-system clients test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train attribute-proof lock schema clean
+.PHONY: help setup demo test efficacy lint format types unit fuzz chaos test-system clients test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train attribute-proof lock schema clean
 
 help:
 	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
@@ -30,6 +30,7 @@ help:
 	@echo "make dist sbom       what a release is made of;  make wheels: what an image is built from offline"
 	@echo "make chaos           the fault campaign: everything around the gateway breaks, under load (most of an hour; PARTS=... for some)"
 	@echo "make clients         official and popular clients, Python, Node and curl, with and without the guard, against the same without it"
+	@echo "make fuzz            random bytes into everything that reads what others wrote (a small part is in make test)"
 	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
 	@echo "make efficacy        the guard on a model that mis-routes, against a placebo and against asking again (SHARE=0.1: a tenth)"
 	@echo "make attribute-proof attribution on made and real training data whose links are known (resumable, up to an hour)"
@@ -69,6 +70,9 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+fuzz: $(STAMP)
+	FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest tests/fuzz --timeout 0 $(PYTEST_ARGS)
 
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos $(PARTS)
