@@ -106,7 +106,8 @@ async def _asked(settings: Settings, wanted: Sequence[tuple[Item, str, int]], mo
     app = App(settings, on_record=lambda record: records.__setitem__(record.decision_id, record), log_to=io.BytesIO())
     await app.start()
     base = f"http://{app.address[0]}:{app.address[1]}"
-    clients = {arm: AsyncOpenAI(base_url=f"{base}/{arm}/v1", api_key="none", max_retries=0) for _, arm, _ in wanted}
+    arms = dict.fromkeys(arm for _, arm, _ in wanted)
+    clients = {arm: AsyncOpenAI(base_url=f"{base}/{arm}/v1", api_key="none", max_retries=0) for arm in arms}
     try:
         for item, arm, sample in wanted:
             trial = await _ask(clients[arm], records, item, arm, sample, model)
