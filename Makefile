@@ -141,4 +141,4 @@ lock: $(STAMP)
 
 clean:
 	rm -rf $(VENV) $(TRAIN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .training-cache
-	find core detectors policies organism proxy evaluation tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find core detectors policies organism proxy evaluation audit tests benchmarks docs scripts -name __pycache__ -type d -prune -exec rm -rf {} +

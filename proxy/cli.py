@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | experiment | key | doctor | schema`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | experiment | audit | key | ...`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from core.types import MODES
+from proxy import cli_audit
 from proxy.errors import ConfigError
 
 OK, FOUND, FAILED = 0, 1, 2
@@ -120,6 +121,8 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("--config", type=Path, help="configuration file; without it, the host and OpenAI's API")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
+
+    cli_audit.add(commands)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(run=_schema)
