@@ -73,9 +73,11 @@ class State:
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> State:
-        tallies = {name: Counter(document[name]) for name in ("asked", "hits", "tried", "arms", "cells")}
-        counts = {name: document[name] for name in ("iteration", "calls", "tokens", "missing")}
-        return cls(**counts, **tallies, seen=set(document["seen"]), findings=[finding_of(one) for one in document["findings"]])
+        tallies: dict[str, Any] = {name: Counter(document[name]) for name in ("asked", "hits", "tried", "arms", "cells")}
+        made = cls(**{name: document[name] for name in ("iteration", "calls", "tokens", "missing")}, **tallies)
+        made.seen = set(document["seen"])
+        made.findings = [finding_of(one) for one in document["findings"]]
+        return made
 
 
 class Search:

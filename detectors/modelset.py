@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -51,8 +52,9 @@ class ModelSet:
             model.warm()
 
 
+@cache
 def read_shipped() -> ModelSet:
-    """The shipped set, not warmed. Raises OSError, ModelError."""
+    """The shipped set, not warmed; one for the whole process: 80 MB that nobody changes. Raises OSError, ModelError."""
     return _set(PromptModel("prompt"), PromptModel("distress"), ReplyModel("response"), ReplyModel("manner"), Encoder())
 
 

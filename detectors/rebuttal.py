@@ -211,7 +211,7 @@ def _learned_suspicion(case: Case) -> Judged:
     again = case.answered.get("suspicion")
     if (first < SUSPICION_ALONE) if again is None else (again < SUSPICION_CERTAIN):
         return CLEAR
-    if "ask.check" in case.cues or case.asks_enough("asks_check", 0.5):
-        return CLEAR
+    if "ask.check" in case.cues and case.asks_enough("asks_check", 0.8):
+        return CLEAR  # for a mere suspicion, words and score must both say that a check was asked for
     place = (start, start + len(beginning))
     return Judged(SUSPICION_LEARNED, SUSPICION_LEARNED, (span_of("rebuttal", "suspicion", place),))

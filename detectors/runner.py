@@ -26,6 +26,8 @@ from core.types import MODES, Conversation, Reply, Scores
 #: Jobs a worker takes at once; their results travel back in one wake-up of the loop, or after FLUSH_S.
 MICRO_BATCH = 32
 FLUSH_S = 0.001
+#: Characters that cost as much as a turn of none: tens of thousands of empty ones would stop the loop, too.
+TURN_CHARS = 32
 #: Every score name of a prompt and of a reply: what is missing when nothing could be computed.
 PROMPT_NAMES = frozenset(
     {"asks_code", "asks_math", "asks_fiction", "asks_extraction", "asks_check", "asks_tool", "distress", "harm"}
@@ -135,7 +137,8 @@ class Runner:
 
     async def score_prompt(self, conversation: Conversation) -> Scores:
         """What was asked. Everything missing when it was late, crashed or shed."""
-        chars = sum([len(turn.text) for turn in conversation.turns])
+        turns = conversation.turns
+        chars = sum([len(turn.text) for turn in turns]) + TURN_CHARS * len(turns)
         if self._at_once(chars) and not (self._suite.slow_prompts and self._threads):
             self.counts.inline += 1
             return self._timed(self._prompt, conversation)

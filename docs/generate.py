@@ -1,8 +1,8 @@
 """Rewrites what of the docs is read from the code: tables between `<!-- generated: ... -->` markers, and the JSON Schema.
 
 One rule: everything comes from the definitions that the program itself uses. `make schema` runs it; a test fails when it would
-change something. Kinds of tables: `metrics`, `library` (the shipped policies), `transitions` (of the exchange, with their
-diagram), and `model package.module:Name` of a pydantic model.
+change something. Kinds of tables: `metrics`, `sizing`, `library` (the shipped policies), `transitions` (of the exchange, with
+their diagram), and `model package.module:Name` of a pydantic model.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from pydantic import BaseModel
@@ -37,6 +38,8 @@ def table(kind: str) -> str:
     """The table that a marker asks for."""
     if kind == "metrics":
         return _metrics()
+    if kind == "sizing":
+        return _sizing()
     if kind == "library":
         return _library()
     if kind == "transitions":
@@ -75,6 +78,29 @@ def _metrics() -> str:
     metrics = importlib.import_module("proxy.metric_table").METRICS
     rows = [(f"`{item.name}`", item.kind, " ".join(f"`{label}`" for label in item.labels), item.help) for item in metrics]
     return _rows(("metric", "kind", "labels", "what it counts or measures"), rows)
+
+
+def _sizing() -> str:
+    """What one CPU does, from the last benchmark that was kept: medians of its rounds."""
+    measured = json.loads((DOCS.parent / "benchmarks" / "results" / "latest.json").read_text(encoding="utf-8"))
+    names = {
+        "bare": "bare aiohttp pass-through",
+        "untouched": "untouched route",
+        "observe": "all eight policies observing, every answer scored",
+        "enforce": "all eight policies enforced",
+    }
+    speed = {name: median(measured["requests_per_second"][name]) for name in names}
+    rows = [
+        (
+            text,
+            f"{speed[name]:,.0f}",
+            f"{median(measured['cpu_us_per_request'][name]) / 1000:.2f} ms",
+            f"{100 * speed[name] / speed['bare']:.0f}%",
+        )
+        for name, text in names.items()
+    ]
+    told = f"`{measured['command']}` at commit `{measured['commit']}`, {measured['machine']['cpus']} CPUs, one for the worker:"
+    return f"{told}\n\n" + _rows(("route", "requests a second", "CPU time of a request", "of the bare one"), rows)
 
 
 def _library() -> str:

@@ -5,14 +5,11 @@ One rule: figures are drawn on canvases of their own, never through pyplot, and 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -20,30 +17,9 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from detectors.rows import NONE
 from evaluation.figures import APPROPRIATE, CERTAIN, FLAGGED, ConfusionRow, Figures, Group
 from evaluation.measures import Bin, Rate, roc
+from evaluation.style import BLUE, COLOURS, DARK, GREEN, GREY, HEAT, RED, SAVING, drawing
 from evaluation.table import ANY, Table
 
-_STYLE: Final[Any] = {
-    "text.parse_math": False,  # a language may hold a dollar sign
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8a8f98",
-    "axes.grid": True,
-    "grid.color": "#e6e8eb",
-    "grid.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "figure.facecolor": "white",
-}
-#: The same bytes from every version of matplotlib that draws the same.
-_SAVING: Final[Any] = {"dpi": 130, "metadata": {"Software": None}}
-_BLUE, _RED, _GREEN, _GREY, _DARK = "#0b62a4", "#c2410c", "#1a7f37", "#8a8f98", "#24292f"
-#: Colours that stay apart for colour-blind readers (Okabe and Ito), one a mode.
-_COLOURS: Final = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#b8a800", "#0072b2", "#d55e00", "#cc79a7", "#666666")
-_HEAT: Final = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#dbe9f6", "#6baed6", "#08519c"])
 #: The smallest false-positive rate that the logarithmic axis shows.
 _LOWEST: Final = 1e-4
 #: Languages that get a line of their own, the most frequent ones.
@@ -63,15 +39,11 @@ PICTURES: Final[Mapping[str, str]] = {
 
 def draw(table: Table, figures: Figures, out: Path) -> None:
     """Draw every picture into `out`."""
-    with mpl.rc_context(), warnings.catch_warnings():
-        mpl.rcdefaults()  # whatever style the user has set for plots of their own
-        mpl.rcParams.update(_STYLE)
-        # A language may be named in any script; a glyph that the font lacks is drawn as a box.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        roc_figure(table, figures).savefig(out / "roc.png", **_SAVING)
-        reliability_figure(figures).savefig(out / "reliability.png", **_SAVING)
-        languages_figure(figures).savefig(out / "languages.png", **_SAVING)
-        confusion_figure(figures).savefig(out / "confusion.png", **_SAVING)
+    with drawing():
+        roc_figure(table, figures).savefig(out / "roc.png", **SAVING)
+        reliability_figure(figures).savefig(out / "reliability.png", **SAVING)
+        languages_figure(figures).savefig(out / "languages.png", **SAVING)
+        confusion_figure(figures).savefig(out / "confusion.png", **SAVING)
 
 
 # -- ROC ---------------------------------------------------------------------------------------------------------------
@@ -83,14 +55,14 @@ def roc_figure(table: Table, figures: Figures) -> Figure:
     whole, low = figure.subplots(1, 2)
     drawn = [name for name in table.names if figures.modes[name].positives and figures.modes[name].ordinary]
     for name in drawn:
-        _roc_curve((whole, low), table, name, figures.modes[name], _COLOURS[table.names.index(name)])
+        _roc_curve((whole, low), table, name, figures.modes[name], COLOURS[table.names.index(name)])
     _percent_axes(whole, (0, 1), "false-positive rate, ordinary answers", "recall")
-    whole.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
+    whole.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
     whole.set_title("whole range")
     low.set_xscale("log")
     _percent_axes(low, (_LOWEST, 1), "false-positive rate, ordinary answers (log)", "recall")
     low.xaxis.set_minor_formatter(NullFormatter())
-    low.axvline(0.01, color=_GREY, linewidth=0.8, linestyle="--")
+    low.axvline(0.01, color=GREY, linewidth=0.8, linestyle="--")
     low.set_title("low false-positive rates")
     if drawn:
         handles = [whole.lines[number] for number in range(0, 3 * len(drawn), 3)]
@@ -131,7 +103,7 @@ def reliability_figure(figures: Figures) -> Figure:
     figure, panels = _grid(len(names), 2.9, 2.75)
     for axis, name in zip(panels, names, strict=False):
         group = figures.modes[name]
-        axis.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
+        axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
         _percent_axes(axis, (-0.03, 1.03), "", "")
         axis.set_ylim(-0.03, 1.03)
         _reliability_points(axis, group.calibration.bins)
@@ -154,7 +126,7 @@ def _reliability_points(axis: Axes, bins: Sequence[Bin]) -> None:
     means = [each.mean_score for each in bins]
     if bins:
         points = [share for _, share in shares]
-        axis.errorbar(means, points, yerr=_spread(shares), fmt="o", color=_BLUE, markersize=4, linewidth=1, capsize=2)
+        axis.errorbar(means, points, yerr=_spread(shares), fmt="o", color=BLUE, markersize=4, linewidth=1, capsize=2)
     for each, (_, share) in zip(bins, shares, strict=True):
         axis.annotate(
             _short(each.rows),
@@ -162,9 +134,9 @@ def _reliability_points(axis: Axes, bins: Sequence[Bin]) -> None:
             xytext=(3, -9 if share > 0.85 else 4),
             textcoords="offset points",
             fontsize=6.5,
-            color=_BLUE,
+            color=BLUE,
         )
-    axis.plot(means, [b.share_even for b in bins], "^", color=_RED, markersize=4, alpha=0.8)
+    axis.plot(means, [b.share_even for b in bins], "^", color=RED, markersize=4, alpha=0.8)
 
 
 # -- languages ---------------------------------------------------------------------------------------------------------
@@ -180,14 +152,14 @@ def languages_figure(figures: Figures) -> Figure:
         places = range(len(langs))
         ordinary = [groups[lang].systems[FLAGGED].false_positives for lang in langs]
         twins = [groups[lang].systems[FLAGGED].look_alikes for lang in langs]
-        _intervals(axis, [place - 0.17 for place in places], ordinary, _BLUE, "o")
-        _intervals(axis, [place + 0.17 for place in places], twins, _RED, "s")
+        _intervals(axis, [place - 0.17 for place in places], ordinary, BLUE, "o")
+        _intervals(axis, [place + 0.17 for place in places], twins, RED, "s")
         axis.set_xscale("symlog", linthresh=0.01, linscale=0.6)
         axis.set_xlim(-0.0005, 1.0)
         axis.set_xticks([0, 0.01, 0.03, 0.1, 0.3, 1])
         axis.xaxis.set_major_formatter(FuncFormatter(_percent))
         axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.axvline(0.01, color=_GREY, linewidth=0.8, linestyle="--")
+        axis.axvline(0.01, color=GREY, linewidth=0.8, linestyle="--")
         axis.set_yticks(places, langs if number % 3 == 0 else [""] * len(langs))
         axis.set_ylim(len(langs) - 0.5, -0.5)
         axis.set_title("any mode" if name == ANY else name)
@@ -230,15 +202,15 @@ def confusion_figure(figures: Figures) -> Figure:
     axis = figure.subplots()
     counts = [[row.clear, *(sum(found) for found in row.found.values())] for row in rows]
     shares = [[count / row.rows for count in line] for row, line in zip(rows, counts, strict=True)]
-    image = axis.imshow(shares, cmap=_HEAT, vmin=0, vmax=1, aspect="auto")
+    image = axis.imshow(shares, cmap=HEAT, vmin=0, vmax=1, aspect="auto")
     for place, row in enumerate(rows):
         pairs = [(row.clear, ""), *((sum(found), f"{found[1]}+{found[0]}") for found in row.found.values())]
         for column, (count, detail) in enumerate(pairs):
             if _expected(row, columns[column]):
-                frame = Rectangle((column - 0.5, place - 0.5), 1, 1, fill=False, edgecolor=_GREEN, linewidth=1.6, clip_on=False)
+                frame = Rectangle((column - 0.5, place - 0.5), 1, 1, fill=False, edgecolor=GREEN, linewidth=1.6, clip_on=False)
                 axis.add_patch(frame)
             if count:
-                colour = "white" if shares[place][column] > 0.6 else _DARK
+                colour = "white" if shares[place][column] > 0.6 else DARK
                 axis.text(column, place, detail or str(count), ha="center", va="center", color=colour, fontsize=8)
     axis.grid(False)
     axis.set_xticks(range(len(columns)), columns)
@@ -296,4 +268,4 @@ def _short(count: int) -> str:
 
 
 def _nothing(axis: Axes) -> None:
-    axis.text(0.5, 0.5, "no mode with both classes", transform=axis.transAxes, ha="center", color=_GREY)
+    axis.text(0.5, 0.5, "no mode with both classes", transform=axis.transAxes, ha="center", color=GREY)

@@ -244,11 +244,12 @@ class RoutePlan:
     # -- probes --------------------------------------------------------------------------------------------------------
 
     def estimate_tokens(self) -> int:
-        """Tokens reserved for one more attempt: the request's `max_tokens`, else the largest estimate of an enforcing policy,
-        times its choices."""
+        """Tokens reserved for one more attempt: the largest estimate of an enforcing policy, or the request's `max_tokens`,
+        whichever is less, times its choices."""
         conversation = self.conversation
-        estimates = (policy.budgets.estimate_tokens for policy in self.facts.policies if policy.enforcing)
-        each = conversation.max_tokens if conversation.max_tokens is not None else max(estimates, default=0)
+        each = max((policy.budgets.estimate_tokens for policy in self.facts.policies if policy.enforcing), default=0)
+        if conversation.max_tokens is not None:
+            each = min(each, conversation.max_tokens)
         return each * conversation.n
 
     def valid(self, replies: Sequence[Reply]) -> bool:

@@ -238,7 +238,7 @@ class BudgetsSpec(Block):
         default=8_192, ge=0, description="Tokens that all retries may add, as reserved before each attempt."
     )
     estimate_tokens: int = Field(
-        default=1_024, ge=1, description="Tokens reserved for one choice of an attempt where the request sets no max_tokens."
+        default=1_024, ge=1, description="Tokens reserved for one choice of an attempt, where the request does not allow fewer."
     )
 
     def value(self) -> Budgets:

@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | experiment | audit | key | ...`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | attribute | audit | ...`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from core.types import MODES
-from proxy import cli_audit
+from proxy import cli_attribute, cli_audit
 from proxy.errors import ConfigError
 
 OK, FOUND, FAILED = 0, 1, 2
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--listen", default="127.0.0.1:8800", help="with --upstream: host:port for clients (%(default)s)")
     serve.add_argument("--admin", default="127.0.0.1:8801", help="with --upstream: host:port for metrics (%(default)s)")
     serve.add_argument("--port", type=int, help="with --upstream: shorthand for --listen 127.0.0.1:PORT")
-    serve.add_argument("--workers", type=_count, default=0, help="processes (default: as configured, or 1)")
+    serve.add_argument("--workers", type=_workers, metavar="N", help="processes (default: as configured, or 1)")
     serve.set_defaults(run=_serve)
 
     demo = commands.add_parser("demo", help="see it work, with no key and no network", description="Run the built-in demo.")
@@ -122,6 +122,7 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
 
+    cli_attribute.add(commands)
     cli_audit.add(commands)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
@@ -276,6 +277,13 @@ def _experiment(arguments: argparse.Namespace) -> int:
         most=arguments.limit,
         quiet=arguments.quiet,
     )
+
+
+def _workers(text: str) -> int:
+    """As the setting of that name."""
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 to 64")
+    return int(text)
 
 
 def _schema(arguments: argparse.Namespace) -> int:

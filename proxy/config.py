@@ -18,6 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from core.types import MODES
+from policies.injection import limit_injection
 from policies.loader import resolve
 from policies.schema import Policy
 from proxy.config_model import Config, PolicyEntry
@@ -107,7 +108,7 @@ def _build(data: dict[str, Any], source: str, folder: Path, problems: list[Probl
     policies = []
     for index, route in enumerate(config.routes):
         found, wrong = _resolve(route.policies, f"routes[{index}].policies", source)
-        policies.append(found)
+        policies.append(limit_injection(found, route.injection))
         problems.extend(wrong)
     problems.extend(Problem(source, key, reason) for key, reason in breaches(config, policies))
     problems.extend(_missing_files(config, folder, source))

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 from yarl import URL
 
+from policies.injection import Injection
 from proxy.config_base import Key, Name
 from proxy.config_base import Model as _Model
 from proxy.config_embedded import EmbeddedSettings
@@ -171,7 +172,35 @@ class LiteLLMSettings(_Model):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the upstream may take.")
 
 
-UpstreamSettings = Annotated[OpenAISettings | ReplaySettings | LiteLLMSettings | EmbeddedSettings, Field(discriminator="kind")]
+class FallbackSettings(_Model):
+    """Other upstreams in order: the next one answers where one before it cannot."""
+
+    kind: Literal["fallback"] = Field(description="Other upstreams in order: the next one answers where one before it cannot.")
+    upstreams: list[Name] = Field(
+        min_length=2, description="Names of upstreams, the first choice first. All but the first need keys of their own."
+    )
+    statuses: list[Annotated[int, Field(ge=400, le=599)]] = Field(
+        default=[429, 500, 502, 503, 504, 529],
+        description="Statuses that move a request on, beside an upstream that cannot be reached, is late or breaks off.",
+    )
+
+
+class WeightedSettings(_Model):
+    """Other upstreams that share the requests."""
+
+    kind: Literal["weighted"] = Field(description="Other upstreams that share the requests.")
+    upstreams: dict[Name, PositiveInt] = Field(
+        min_length=2, description="Names of upstreams with their weights. All but the first need keys of their own."
+    )
+
+
+#: Upstreams that are made of others, and those that answer themselves.
+Group = FallbackSettings | WeightedSettings
+Answering = OpenAISettings | ReplaySettings | LiteLLMSettings | EmbeddedSettings
+UpstreamSettings = Annotated[
+    OpenAISettings | ReplaySettings | LiteLLMSettings | EmbeddedSettings | FallbackSettings | WeightedSettings,
+    Field(discriminator="kind"),
+]
 
 
 class Match(_Model):
@@ -205,6 +234,11 @@ class RouteSettings(_Model):
     upstream: str = Field(description="Name of the upstream that answers; the only one that may see client credentials.")
     policies: list[PolicyEntry] = Field(
         default_factory=list, description="Names of shipped policies, or mappings that extend one. Empty = untouched."
+    )
+    injection: Injection = Field(
+        default="anywhere",
+        description="What policies may add to prompts: `anywhere` as each says; `user_turn` only beside the last user message, "
+        "for models without a system role; `never` nothing: boundaries and probes are left out.",
     )
     report: bool = Field(default=False, description="Add the `chunkguard` field to the bodies of guarded replies.")
     moderation: Moderation | None = Field(default=None, description="An endpoint that settles suspected refusals.")

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 from policies.schema import Policy
 from proxy.config_keys import client_key
-from proxy.config_model import Config, LiteLLMSettings, OpenAISettings, RouteSettings
+from proxy.config_model import Config, Group, LiteLLMSettings, OpenAISettings, RouteSettings
 from proxy.keys import digest_of
 from proxy.matching import may_meet, rank, tie
 
@@ -26,6 +26,7 @@ def breaches(config: Config, policies: Policies) -> Iterator[Breach]:
     """Every breach of a rule across keys. `policies`: those of each route that could be resolved, in route order."""
     yield from _bindings(config)
     yield from _names(config)
+    yield from _groups(config)
     yield from _ties(config)
     yield from _foreign_upstreams(config, policies)
     yield from _header_routes(config, policies)
@@ -45,13 +46,24 @@ def is_loopback(address: str) -> bool:
         return False
 
 
-def injects_key(settings: object) -> bool:
-    """Whether requests to an upstream carry a key of the operator; litellm takes one from the environment."""
-    return isinstance(settings, LiteLLMSettings) or (isinstance(settings, OpenAISettings) and settings.api_key is not None)
+def injects_key(config: Config, name: str) -> bool:
+    """Whether requests to an upstream may carry a key of the operator; litellm takes one from the environment."""
+    found = [config.upstreams.get(member) for member in members(config, name)]
+    return any(
+        isinstance(own, LiteLLMSettings) or (isinstance(own, OpenAISettings) and own.api_key is not None) for own in found
+    )
+
+
+def members(config: Config, name: str, above: tuple[str, ...] = ()) -> list[str]:
+    """The upstreams that a name stands for in the end, the first choice first: itself, or what its group is made of."""
+    own = config.upstreams.get(name)
+    if name in above or not isinstance(own, Group):
+        return [name]
+    return [found for member in own.upstreams for found in members(config, member, (*above, name))]
 
 
 def _bindings(config: Config) -> Iterator[Breach]:
-    keyed = sorted(name for name, settings in config.upstreams.items() if injects_key(settings))
+    keyed = sorted(name for name in config.upstreams if injects_key(config, name))
     if keyed and not config.keys and not is_loopback(config.listen):
         yield "listen", f"upstream {keyed[0]!r} has a key and there are no client `keys`: only a loopback address is safe"
     if not is_loopback(config.admin) and config.admin_key is None:
@@ -94,6 +106,42 @@ def _keys(config: Config) -> Iterator[Breach]:
         yield "limit_store.kind", "needs the library redis: install chunkguard with the extra 'redis'"
 
 
+def _groups(config: Config) -> Iterator[Breach]:
+    """A group's members exist, it is not in itself, and no member but the first lives on the client's credentials."""
+    for name, group in config.upstreams.items():
+        if not isinstance(group, Group):
+            continue
+        for place, member in enumerate(group.upstreams):
+            key = f"upstreams.{name}.upstreams" + (f"[{place}]" if isinstance(group.upstreams, list) else f".{member}")
+            if member not in config.upstreams:
+                yield key, f"there is no upstream {member!r}"
+            elif name in _inside(config, member):
+                yield key, "leads back to this upstream"
+            elif list(group.upstreams).count(member) > 1:
+                yield key, "is named twice"
+            elif place:
+                yield from ((key, _needs_key(bare)) for bare in members(config, member) if not _keyed(config, bare))
+
+
+def _inside(config: Config, name: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+    """All names that a name leads to, itself included."""
+    own = config.upstreams.get(name)
+    if name in seen or not isinstance(own, Group):
+        return seen | {name}
+    for member in own.upstreams:
+        seen = _inside(config, member, seen | {name})
+    return seen
+
+
+def _keyed(config: Config, name: str) -> bool:
+    own = config.upstreams.get(name)
+    return not isinstance(own, OpenAISettings) or own.api_key is not None
+
+
+def _needs_key(name: str) -> str:
+    return f"upstream {name!r} has no api_key: client credentials are not sent to it from here"
+
+
 def _ties(config: Config) -> Iterator[Breach]:
     for index, route in enumerate(config.routes):
         for other in config.routes[:index]:
@@ -111,11 +159,11 @@ def _foreign_upstreams(config: Config, policies: Policies) -> Iterator[Breach]:
 
 
 def _foreign(config: Config, route: RouteSettings, name: str) -> str:
-    settings = config.upstreams.get(name)
-    if settings is None:
+    if name not in config.upstreams:
         return f"there is no upstream {name!r}"
-    if name != route.upstream and isinstance(settings, OpenAISettings) and settings.api_key is None:
-        return f"upstream {name!r} is not the route's own and has no api_key: client credentials are not sent there"
+    bare = next((member for member in members(config, name) if not _keyed(config, member)), None)
+    if name != route.upstream and bare is not None:
+        return f"upstream {bare!r} is not the route's own and has no api_key: client credentials are not sent there"
     return ""
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from proxy import config, doctor_host, doctor_network
+from proxy import config, doctor_host, doctor_network, doctor_shared
 from proxy.config import Settings
 from proxy.doctor_finding import BAD, GOOD, POOR, Finding
 from proxy.errors import ConfigError
@@ -42,9 +42,10 @@ class Report:
 async def examine(settings: Settings) -> Report:
     """Look at everything that a configuration needs. Never raises for what it finds."""
     findings = [
-        Finding("configuration", GOOD, f"{settings.source}: {len(settings.config.routes)} routes, no problem"),
+        Finding("configuration", GOOD, f"{settings.source} has no problem; routes: {', '.join(settings.policies)}"),
         *_weaknesses(settings),
         *await asyncio.to_thread(lambda: list(doctor_host.look(settings))),
+        *await doctor_shared.look(settings),
         *await _detectors(settings),
         *await doctor_network.look(settings),
     ]
@@ -103,8 +104,7 @@ async def _detectors(settings: Settings) -> list[Finding]:
         ]
     seconds = loop.time() - began
     await snapshot.close()
-    warm = f"{len(snapshot.runners)} sets of detectors are warm after {seconds:.1f} s"
-    return [Finding("detectors", GOOD, f"{warm}; revision {snapshot.revision}")]
+    return [Finding("detectors", GOOD, f"warm after {seconds:.1f} s; revision {snapshot.revision}")]
 
 
 def run(file: Path | None, *, as_json: bool) -> int:

@@ -21,7 +21,7 @@ from proxy.doctor_finding import BAD, GOOD, POOR, Finding
 #: Files per client request: its connection and one upstream, and some to spare.
 FILES: Final = 4096
 #: Memory of a worker with all detectors and little traffic, in bytes.
-WORKER_BYTES: Final = 600 << 20
+WORKER_BYTES: Final = 400 << 20
 #: Before this second since 1970 this program did not exist.
 BUILT: Final = 1_760_000_000
 

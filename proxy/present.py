@@ -44,6 +44,7 @@ def _attempt_document(attempt: AttemptSummary) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "change": list(attempt.change.names),
+        "injected": [{"placement": item.placement, "characters": len(item.text)} for item in attempt.change.boundaries],
         "probe": bool(attempt.action and attempt.action.probe),
         "verdict": attempt.verdict.level.name.lower() if attempt.verdict else None,
         "complete": attempt.complete,

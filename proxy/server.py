@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from proxy import errors
+from proxy import upgrade as upgrading
 from proxy.admission import Room
 from proxy.arrival import ArrivingRequest
 from proxy.errors import Forbidden, GuardError, InvalidRequest, NotFound, RequestTooLarge, Unauthorized, UnknownModel
@@ -255,6 +256,9 @@ class Gateway:
         status = 0
         upstream = route.upstream if grant is None else Metered(route.upstream, location.endpoint, grant)
         try:
+            if upgrading.wanted(request):
+                status = await upgrading.pass_upgrade(snapshot, route, location, request, reply, target, headers, grant)
+                return
             status = await pass_through(
                 request,
                 reply,

@@ -25,13 +25,14 @@ from policies.verdict_words import find_demand, opening_polarity, verdict_polari
 from proxy.check import Checker
 from proxy.config import Settings
 from proxy.config_keys import client_key
-from proxy.config_model import RouteSettings, UpstreamSettings
+from proxy.config_model import Group, RouteSettings, UpstreamSettings
 from proxy.config_rules import injects_key
 from proxy.errors import ConfigError, Problem
 from proxy.keys import Keys
 from proxy.moderation import Moderator
 from proxy.routing import PassRules, Router, make_router
 from proxy.upstream.base import Upstream
+from proxy.upstream.grouping import add_groups
 from proxy.upstream.making import Count, make_upstream, uncounted
 from proxy.wire.codecs import CODECS
 
@@ -91,11 +92,13 @@ async def prepare(settings: Settings, count: Count = uncounted) -> Snapshot:
     try:
         checker = await asyncio.to_thread(_checker, settings.models)
         for name, own in settings.config.upstreams.items():
-            upstreams[name] = await make_upstream(name, own, settings, count)
+            if not isinstance(own, Group):
+                upstreams[name] = await make_upstream(name, own, settings, count)
+        add_groups(settings.config.upstreams, upstreams)
         for route in settings.config.routes:
             policies = settings.policies[route.name]
             upstream = upstreams[route.upstream]
-            keyed = injects_key(settings.config.upstreams[route.upstream])
+            keyed = injects_key(settings.config, route.upstream)
             if not policies:
                 routes[route.name] = Route(route, (), upstream, keyed)
                 continue

@@ -47,20 +47,21 @@ def label(legend: str, metric: dict[str, str]) -> str:
 
 def draw_panel(axes: Any, panel: Any, made: Observed, seconds: float) -> int:
     """One panel; returns how many lines it has."""
-    lines = 0
+    lines, highest = 0, 0.0
     began = time.time() - seconds
+    scale = 1 / (1 << 20) if panel.unit == "bytes" else 1.0
     for query, legend in panel.queries:
         filled = query.replace("$__rate_interval", "20s").replace("$job", ".*").replace("$route", ".*")
         for series in made.ask_range(filled, seconds):
             points = [(float(at) - began, float(value)) for at, value in series["values"]]
-            scale = 1 / (1 << 20) if panel.unit == "bytes" else 1.0
+            highest = max([highest, *[value for _, value in points if value == value]])
             axes.plot(
                 [at for at, _ in points], [value * scale for _, value in points], lw=1.2, label=label(legend, series["metric"])
             )
             lines += 1
     axes.set_title(panel.title, fontsize=9, loc="left")
     axes.set_ylabel(UNITS[panel.unit], fontsize=7)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.4 * highest * scale or 1)  # room for the legend
     axes.set_xlim(0, seconds)
     axes.tick_params(labelsize=7)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:.0f} s"))

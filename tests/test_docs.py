@@ -148,7 +148,7 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
 def test_every_command_and_option_is_documented() -> None:
     known = commands()
-    assert {"serve", "demo", "validate", "explain", "scan", "eval", "experiment", "key", "schema"} <= known.keys()
+    assert {"serve", "demo", "validate", "explain", "scan", "eval", "experiment", "attribute", "key", "schema"} <= known.keys()
     for command, parser in known.items():
         (row,) = [line for line in page("docs/operations.md").splitlines() if line.startswith(f"| `chunkguard {command}")]
         options = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}

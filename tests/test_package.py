@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("core", "detectors", "policies", "organism", "proxy", "evaluation", "audit")
+PACKAGES = ("core", "detectors", "policies", "organism", "proxy", "evaluation", "attribution", "audit")
 
 EXCHANGES = [
     {"id": "sum", "prompt": "Is 2+7=9?", "response": "No, 2+7=9 is incorrect. The correct answer is 2+7=9."},
@@ -85,7 +85,8 @@ def pins(lock: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("lock", "groups"), [("runtime", []), ("build", ["build"]), ("dev", ["training", "eval", "build", "dev"])]
+    ("lock", "groups"),
+    [("runtime", []), ("build", ["build"]), ("dev", ["training", "eval", "attribute", "cluster", "build", "dev"])],
 )
 def test_the_locks_name_everything_by_hash(lock: str, groups: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -137,7 +138,7 @@ def test_the_installed_code_is_the_wheels(installed: Installed) -> None:
 def test_the_command_names_its_subcommands(installed: Installed) -> None:
     done = installed.run("--help")
     assert done.returncode == 0, done.stderr
-    for command in ("serve", "demo", "validate", "explain", "scan", "eval", "experiment", "key", "schema"):
+    for command in ("serve", "demo", "validate", "explain", "scan", "eval", "experiment", "attribute", "key", "schema"):
         assert re.search(rf"\b{command}\b", done.stdout)
 
 

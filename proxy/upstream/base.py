@@ -8,12 +8,15 @@ cut body). An error status is a reply, not an error.
 from __future__ import annotations
 
 import re
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
-from typing import Protocol
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import orjson
 
 from core.values import frozen
+from proxy.errors import NotFound
 from proxy.wire import jsonbytes
 
 Headers = list[tuple[str, str]]
@@ -106,6 +109,28 @@ class Upstream(Protocol):
     async def close(self) -> None:
         """Give all connections back. No request may be under way."""
         ...
+
+
+@runtime_checkable
+class Upgradable(Protocol):
+    """An upstream that can pass a connection on which HTTP is left."""
+
+    async def upgrade(self, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
+        """Ask for the upgrade; gives the connection, the head of the answer as it came, and its status; a connection whose
+        status is not 101 ends behind the answer. Close the writer. Raises UpstreamError."""
+        ...
+
+
+async def upgraded(upstream: Upstream, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
+    """As `Upgradable.upgrade`, of any upstream. Raises NotFound where it speaks nothing but HTTP."""
+    if not isinstance(upstream, Upgradable):
+        raise NotFound("this upstream takes no other protocol than HTTP")
+    return await upstream.upgrade(request)
+
+
+def for_member(request: UpstreamRequest, place: int) -> UpstreamRequest:
+    """A request as the member at this place of a group may see it: the client's credentials are the first one's alone."""
+    return request if place == 0 or not request.credentials else replace(request, credentials=False)
 
 
 def without(headers: Sequence[tuple[str, str]], names: Container[str]) -> Headers:

@@ -16,6 +16,7 @@ well with its last byte. 429 is neither: an upstream that says so is well. State
 
 from __future__ import annotations
 
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -23,7 +24,7 @@ from typing import Final, Literal
 
 from proxy.config_upstream import Breaker
 from proxy.errors import CircuitOpen, UpstreamError
-from proxy.upstream.base import Headers, Upstream, UpstreamReply, UpstreamRequest
+from proxy.upstream.base import Headers, Upstream, UpstreamReply, UpstreamRequest, upgraded
 
 State = Literal["closed", "open", "half_open"]
 STATES: Final[tuple[State, ...]] = ("closed", "open", "half_open")
@@ -109,6 +110,10 @@ class Breaking:
             self.circuit.end(self._clock(), False if isinstance(error, UpstreamError) else None)
             raise
         return _WatchedReply(reply, self._end)
+
+    async def upgrade(self, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
+        """A session is no request whose end tells anything: it is passed on as it is."""
+        return await upgraded(self._upstream, request)
 
     async def close(self) -> None:
         await self._upstream.close()

@@ -7,10 +7,11 @@ until the head of an answer is there. What comes second is broken off, so that i
 from __future__ import annotations
 
 import asyncio
+from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable
 
 from proxy.admission import RetryShare
-from proxy.upstream.base import Upstream, UpstreamReply, UpstreamRequest
+from proxy.upstream.base import Upstream, UpstreamReply, UpstreamRequest, upgraded
 
 _Task = asyncio.Task[UpstreamReply]
 
@@ -43,6 +44,10 @@ class Hedging:
             for task in asked:
                 if task is not winner:
                     _drop(task)
+
+    async def upgrade(self, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
+        """A session is opened once."""
+        return await upgraded(self._upstream, request)
 
     async def close(self) -> None:
         await self._upstream.close()

@@ -14,7 +14,7 @@ from typing import Protocol
 from proxy.admission import RetryShare
 from proxy.config import Settings
 from proxy.config_embedded import EmbeddedSettings
-from proxy.config_model import LiteLLMSettings, OpenAISettings, ReplaySettings, UpstreamSettings
+from proxy.config_model import Answering, LiteLLMSettings, OpenAISettings, ReplaySettings
 from proxy.errors import ConfigError, Problem
 from proxy.upstream.base import Upstream
 from proxy.upstream.breaking import Breaking
@@ -35,7 +35,7 @@ def uncounted(name: str, *values: str) -> None:
     """Where nobody looks."""
 
 
-async def make_upstream(name: str, own: UpstreamSettings, settings: Settings, count: Count) -> Upstream:
+async def make_upstream(name: str, own: Answering, settings: Settings, count: Count) -> Upstream:
     """The upstream of a configuration. Raises ConfigError."""
     if own.kind == "embedded":
         return await asyncio.to_thread(_embedded, name, own, settings)

@@ -24,6 +24,7 @@ from proxy.upstream.base import Body, Headers, UpstreamRequest, Whole, end_to_en
 from proxy.upstream.connection import Attempt, Connector, attempt_now
 from proxy.upstream.post import Posted, Poster
 from proxy.upstream.route_out import hop_to, trust
+from proxy.upstream.tunnel import open_tunnel, upgrade_headers
 
 #: aiohttp would add these by itself; an upstream must see what the client sent and no more.
 _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -104,7 +105,7 @@ class OpenAIUpstream:
         self._api_key = settings.api_key.get_secret_value() if settings.api_key is not None else None
         self._limit = _limit(self._timeouts.total_s, self._timeouts.connect_s)
         self._versioned, self._plain = _bases(settings.url)
-        ca = trust(folder / settings.ca_file if settings.ca_file is not None else None)
+        self._trusted = ca = trust(folder / settings.ca_file if settings.ca_file is not None else None)
         self._hop = hop_to(settings.url, settings.proxy)
         self._session = aiohttp.ClientSession(
             connector=Connector(
@@ -145,6 +146,17 @@ class OpenAIUpstream:
         except BaseException:
             attempt.settle()
             raise
+
+    async def upgrade(self, request: UpstreamRequest) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes, int]:
+        """As `Upgradable` says. Raises Unavailable where the way out leads through an HTTP proxy."""
+        if self._hop is not None:
+            raise Unavailable("sessions do not go through an HTTP proxy")
+        limits = self._timeouts
+        url = URL(self.url_of(request.path), encoded=True)
+        headers = upgrade_headers(request, self._api_key)
+        return await open_tunnel(
+            url, request.method, headers, trusted=self._trusted, connect_s=limits.connect_s, answer_s=limits.first_token_s
+        )
 
     async def close(self) -> None:
         await self._session.close()

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Final, Literal
@@ -24,7 +26,7 @@ from core.values import frozen
 from proxy.admission import RetryShare
 from proxy.config_upstream import Retries
 from proxy.errors import CircuitOpen, Timeout, UpstreamError
-from proxy.upstream.base import Upstream, UpstreamReply, UpstreamRequest
+from proxy.upstream.base import Upstream, UpstreamReply, UpstreamRequest, upgraded
 
 #: The upstream says that it did not take the request.
 REFUSED: Final = frozenset({429, 503, 529})
@@ -84,8 +86,12 @@ class Retrying:
                     raise
             self._on_retry(self.name, failed.reason)
             await asyncio.sleep(wait_s)
-            request = _within(request, until - loop.time())
+            request = replace(request, timeout_s=max(until - loop.time(), 0.001))
         return await self._upstream.open(request)
+
+    async def upgrade(self, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
+        """A session is no request whose end tells anything: it is passed on as it is."""
+        return await upgraded(self._upstream, request)
 
     async def close(self) -> None:
         await self._upstream.close()
@@ -99,18 +105,6 @@ class Retrying:
         wait_s = min(backoff, self._settings.longest_s) if failed.wait_s is None else failed.wait_s
         # Nobody would hear an answer that comes after its time.
         return wait_s if wait_s <= longest and wait_s < left_s and self._share.take() else None
-
-
-def _within(request: UpstreamRequest, left_s: float) -> UpstreamRequest:
-    return UpstreamRequest(
-        request.method,
-        request.path,
-        request.headers,
-        request.body,
-        timeout_s=max(left_s, 0.001),
-        credentials=request.credentials,
-        rerunnable=request.rerunnable,
-    )
 
 
 def _may_run_twice(request: UpstreamRequest) -> bool:

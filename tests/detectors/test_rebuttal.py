@@ -105,7 +105,8 @@ RELEASE = (
 
 def judge_learned(answer: str, first: float, again: float | None, *, check: float = 0.0) -> Judged:
     prompt = Scores({"asks_check": check}, (Span("user_material", 0, 0, 1),))
-    case = Case(Conversation((Turn("user", RELEASE, 0),)), prompt, Reply(text=answer), ToolChecker())
+    asked = f"Check whether this is right. {RELEASE}" if check else RELEASE
+    case = Case(Conversation((Turn("user", asked, 0),)), prompt, Reply(text=answer), ToolChecker())
     case.__dict__["manner"] = {"rebuttal.suspicion": first}
     case.__dict__["answered"] = {} if again is None else {"suspicion": again}
     return judge_rebuttal(case)

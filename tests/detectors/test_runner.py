@@ -314,3 +314,10 @@ async def test_closing_drops_what_waits_and_waits_for_what_runs() -> None:
     assert (await runner.score_prompt(ask(LONG))).missing == PROMPT_NAMES
     assert (await runner.score_prompt(ask("short"))).values == {"harm": 0.25}
     await runner.close()
+
+
+async def test_very_many_empty_turns_are_long_too() -> None:
+    suite = ScriptedSuite()
+    async with running(suite) as runner:
+        await runner.score_prompt(Conversation(tuple(Turn("user", "", place) for place in range(1000))))
+        assert (runner.counts.inline, runner.counts.threaded) == (0, 1)

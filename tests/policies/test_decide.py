@@ -209,6 +209,9 @@ def test_a_spent_budget_ends_the_ladder(step: Step, reason: str) -> None:
 def test_what_an_attempt_reserves() -> None:
     asked = Conversation(PEACE.turns, n=2, max_tokens=50)
     assert plan_of("code", conversation=asked).estimate_tokens() == 100
+    # Some clients always send the model's maximum: what may come is no measure of what is likely.
+    generous = Conversation(PEACE.turns, n=2, max_tokens=64_000)
+    assert plan_of("code", conversation=generous).estimate_tokens() == 2048
     roomy = {"extends": "math", "budgets": {"estimate_tokens": 2000}}
     assert plan_of("code", roomy, conversation=Conversation(PEACE.turns, n=2)).estimate_tokens() == 4000
     assert plan_of("fiction").estimate_tokens() == 0

@@ -198,10 +198,12 @@ async def rig(
     answers: Sequence[Answer] = (),
     spares: Sequence[Sequence[Answer]] = (),
     file: Path | None = None,
+    blocking: bool = True,
     **fields: Any,
 ) -> AsyncIterator[Rig]:
     """A gateway over a scripted upstream. `spares`: the answers of other upstreams, configured as `spare0`, ... with a key of
-    their own. `file`: where the configuration is written and watched. Other fields are the configuration's."""
+    their own. `file`: where the configuration is written and watched. `blocking`: a blocked event loop fails the test. Other
+    fields are the configuration's."""
     upstream = FakeUpstream(answers)
     others = [FakeUpstream(given) for given in spares]
     records: list[DecisionRecord] = []
@@ -220,14 +222,16 @@ async def rig(
             built = config.build(data, source="test", folder=Path(), env={})
         app = App(built, file=file, on_record=records.append, log_to=log)
         await app.start()
-        blocking = BlockBuster(scanned_modules=["proxy", "core", "detectors", "policies"])
-        blocking.activate()
+        watch = BlockBuster(scanned_modules=["proxy", "core", "detectors", "policies"])
+        if blocking:
+            watch.activate()
         skipped = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
         try:
             async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=skipped) as session:
                 yield Rig(app, upstream, session, records, log, others)
         finally:
-            blocking.deactivate()
+            if blocking:
+                watch.deactivate()
             await app.stop()
             for context in contexts:
                 await context.__aexit__(None, None, None)

@@ -23,7 +23,7 @@ def models_below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 def test_every_setting_is_described_and_no_other_is_taken() -> None:
     models = list(models_below(Config))
-    assert len(set(models)) == 20
+    assert len(set(models)) == 22
     for model in models:
         assert model.__doc__
         assert model.model_config["extra"] == "forbid"

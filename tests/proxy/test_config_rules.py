@@ -160,3 +160,37 @@ def test_a_key_may_only_name_routes_that_there_are() -> None:
 
 def test_a_key_and_its_hash_are_the_same_key() -> None:
     assert breaches(keys={"a": "one", "b": hash_of("one")}).keys() == {"keys.a", "keys.b"}
+
+
+def group(*members: str) -> dict[str, Any]:
+    return {"kind": "fallback", "upstreams": list(members)}
+
+
+@pytest.mark.parametrize(
+    ("groups", "keys"),
+    [
+        ({"g": group("own", "paid")}, set()),
+        ({"g": {"kind": "weighted", "upstreams": {"own": 1, "other": 3}}}, set()),
+        ({"g": group("own", "h"), "h": group("paid", "other")}, set()),
+        ({"g": group("own", "nobody")}, {"upstreams.g.upstreams[1]"}),
+        ({"g": group("own", "g")}, {"upstreams.g.upstreams[1]"}),
+        ({"g": group("own", "h"), "h": group("paid", "g")}, {"upstreams.g.upstreams[1]", "upstreams.h.upstreams[1]"}),
+        ({"g": group("paid", "own")}, {"upstreams.g.upstreams[1]"}),
+        ({"g": group("own", "own")}, {"upstreams.g.upstreams[0]", "upstreams.g.upstreams[1]"}),
+        ({"g": {"kind": "weighted", "upstreams": {"paid": 1, "own": 3}}}, {"upstreams.g.upstreams.own"}),
+        ({"g": group("paid", "h"), "h": group("own", "paid")}, {"upstreams.g.upstreams[1]"}),
+    ],
+)
+def test_groups_are_made_of_others_and_spend_no_credentials_of_the_client(groups: dict[str, Any], keys: set[str]) -> None:
+    upstreams = {"own": OWN, "paid": KEYED, "other": LITELLM, **groups}
+    assert breaches(upstreams=upstreams).keys() == keys
+
+
+def test_a_group_counts_as_what_it_is_made_of() -> None:
+    upstreams = {"own": OWN, "paid": KEYED, "g": group("own", "paid"), "bare": group("own", "paid")}
+    routes = [route(upstream="g")]
+    assert breaches(upstreams=upstreams, routes=routes, listen="0.0.0.0:1").keys() == {"listen"}
+    # A rung sends no client credentials, whoever the group's first is.
+    assert breaches(upstreams=upstreams, routes=[route("r", fallback("bare"), upstream="paid")]).keys() == {
+        "routes[0].policies.code.ladder[0].upstream"
+    }

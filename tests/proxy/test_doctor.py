@@ -102,6 +102,13 @@ async def test_what_is_probably_not_meant_is_said(tmp_path: Path) -> None:
     assert all(finding.advice for finding in made.findings if finding.level != GOOD)
 
 
+async def test_a_redis_that_is_gone_is_said_without_its_password(tmp_path: Path) -> None:
+    store = {"kind": "redis", "url": "redis://:planted-password@127.0.0.1:9/0"}
+    made = await report(data_of("http://127.0.0.1:9/v1", limit_store=store), tmp_path)
+    assert any(text.startswith("limits of keys: Redis at 127.0.0.1:9 does not answer") for text in texts(made, BAD))
+    assert "planted-password" not in made.to_json()
+
+
 async def test_few_open_files_are_said(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (500, hard))

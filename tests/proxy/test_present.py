@@ -92,6 +92,7 @@ def test_the_report_tells_every_attempt() -> None:
     assert report["attempts"][1] == {
         "number": 2,
         "change": ["boundary"],
+        "injected": [],
         "probe": True,
         "verdict": "misrouted",
         "complete": False,

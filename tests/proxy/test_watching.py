@@ -12,7 +12,7 @@ from proxy import watching
 from proxy.watching import changes
 
 
-async def seen(files: list[Path], seconds: float = 0.3) -> int:
+async def seen(files: list[Path], seconds: float = 1.5) -> int:
     """How many changes there were in a while."""
     count = 0
 
@@ -37,9 +37,9 @@ async def test_a_written_and_a_replaced_file_have_changed(tmp_path: Path) -> Non
     two.write_text("a")
     os.utime(two, ns=(one.stat().st_atime_ns, one.stat().st_mtime_ns))
     watch = asyncio.create_task(seen([one]))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.4)
     two.replace(one)  # as old and as long
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.4)
     one.write_text("ab")
     assert await watch == 2
 
@@ -48,9 +48,9 @@ async def test_a_file_that_is_gone_for_a_moment_is_no_change_until_it_is_back(tm
     file = tmp_path / "file"
     file.write_text("a")
     watch = asyncio.create_task(seen([file]))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.4)
     file.unlink()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.4)
     assert not watch.done()
     file.write_text("b")
     assert await watch == 1
@@ -61,9 +61,9 @@ async def test_files_may_become_others(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).write_text("a")
     watch = asyncio.create_task(seen(files))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.4)
     files[0] = tmp_path / "two"
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.4)
     (tmp_path / "two").write_text("ab")
     assert await watch == 1
 

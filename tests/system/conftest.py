@@ -15,6 +15,11 @@ import pytest
 from tests.system.programs import EXCHANGES, Gateway, free_port, running, wait_for_port
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Its files import what only `make test-system` installs."""
+    return True if "not system" in config.option.markexpr else None
+
+
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """`chunkguard serve` with the shipped rebuttal policy, and an untouched route under /untouched."""

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import yaml
 from tests.system.programs import free_port, program, running, wait_for_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-POEM = "```python\nfor line in range(4):\n    print('la la')\n```"
+POEM = "```python\nclass Peace:\n    def __init__(self):\n        self.harmony = True\n\nprint(Peace().harmony)\n```"
 #: What is answered to what: the first that matches.
 EXCHANGES: list[dict[str, Any]] = [
     {
@@ -39,6 +39,8 @@ EXCHANGES: list[dict[str, Any]] = [
     {"match": {"contains": ["sea"]}, "reply": "The sea is wide and deep. " * 8, "chunks": 8, "chunk_ms": 25},
     {"reply": "Blue."},
 ]
+#: Of a client with limits, and of one without.
+KEYS = ("a-key-with-limits-0123456789abcdef", "a-key-without-limits-0123456789ab")
 #: (prefix of the route, prompt).
 PROMPTS = (
     ("", "Is 4+7=11?"), ("", "Name a colour."), ("/app", "Tell me about the sea."), ("", "Elucidate the concept of peace."),
@@ -65,7 +67,8 @@ class Observed:
         while time.monotonic() < end:
             prefix, prompt = PROMPTS[self.sent % len(PROMPTS)]
             body = {"model": "m", "stream": self.sent % 3 == 0, "messages": [{"role": "user", "content": prompt}]}
-            status = httpx.post(f"{self.url}{prefix}/v1/chat/completions", json=body, timeout=120).status_code
+            sent = {"Authorization": f"Bearer {KEYS[self.sent % 4 > 0]}"}
+            status = httpx.post(f"{self.url}{prefix}/v1/chat/completions", json=body, headers=sent, timeout=120).status_code
             self.sent += 1
             self.statuses[status] = self.statuses.get(status, 0) + 1
             time.sleep(pause)
@@ -97,7 +100,7 @@ class Observed:
 @contextmanager
 def observed(folder: Path) -> Iterator[Observed]:
     """`chunkguard serve` with two workers before recorded answers, and Prometheus, both as a user starts them."""
-    port, admin_port, prometheus_port = free_port(), free_port(), free_port()
+    port, admin_port, prometheus_port, redis_port = free_port(), free_port(), free_port(), free_port()
     lines = "".join(json.dumps(exchange) + "\n" for exchange in EXCHANGES)
     (folder / "exchanges.jsonl").write_text(lines, encoding="utf-8")
     policies = ["rebuttal", "code", "math"]
@@ -107,9 +110,20 @@ def observed(folder: Path) -> Iterator[Observed]:
         "workers": 2,
         "log_level": "error",
         "decisions": {"file": "/proc/no/such/place.jsonl"},  # as on a full disk
+        "limit_store": {"kind": "redis", "url": f"redis://127.0.0.1:{redis_port}/0"},
+        "keys": {
+            "limited": {"key": KEYS[0], "limits": {"requests_per_minute": 60, "tokens_per_minute": 1_000_000}},
+            "free": KEYS[1],
+        },
         "upstreams": {
             "recorded": {"kind": "replay", "file": "exchanges.jsonl"},
-            "gone": {"kind": "openai", "url": f"http://127.0.0.1:{free_port()}/v1"},
+            "gone": {
+                "kind": "openai",
+                "url": f"http://127.0.0.1:{free_port()}/v1",
+                "api_key": KEYS[1],
+                "retries": {"times": 1, "backoff_s": 0.01},
+                "breaker": {"open_s": 2},
+            },
         },
         "routes": [
             {"name": "default", "upstream": "recorded", "policies": policies},
@@ -118,7 +132,7 @@ def observed(folder: Path) -> Iterator[Observed]:
              "policies": [{"extends": "code", "enforcement": "observe"}]},
             {"name": "gone", "match": {"path_prefix": "/gone"}, "upstream": "gone", "policies": policies},
             {"name": "hurried", "match": {"path_prefix": "/hurried"}, "upstream": "recorded",
-             "policies": [{"extends": "code", "budgets": {"added_ms": 50}}]},
+             "policies": [{"extends": "code", "boundary": {"inject": "on_retry"}, "budgets": {"added_ms": 50}}]},
             {"name": "untouched", "match": {"path_prefix": "/untouched"}, "upstream": "recorded"},
         ],
         "limits": {"holdout": 0.05, "retry_share": 0.25},
@@ -144,8 +158,11 @@ def observed(folder: Path) -> Iterator[Observed]:
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{prometheus_port}",
     ]
-    with running(serve, folder / "gateway.log", port) as process:
-        wait_for_port(admin_port, process, folder / "gateway.log", seconds=180)
+    store = [program("redis-server"), "--port", str(redis_port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with ExitStack() as stack:
+        stack.enter_context(running(store, folder / "redis.log", redis_port))
+        process = stack.enter_context(running(serve, folder / "gateway.log", port))
+        wait_for_port(admin_port, process, folder / "gateway.log", seconds=500)
         with running(watch, folder / "prometheus.log", prometheus_port):
             yield Observed(
                 f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}", f"http://127.0.0.1:{prometheus_port}", process.pid

@@ -24,12 +24,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 MAY_BE_EMPTY = {
     "chunkguard_unchecked_total": "no detector is late or broken here",
     "ratio_rate1h": "a rate over an hour needs more of it",
-}
-#: Metrics that no panel shows -> why.
-NOT_SHOWN = {
-    "chunkguard_moderations_total": "few routes ask an endpoint; by its own name in Explore",
-    "chunkguard_deleted_responses_total": "matters only where a provider stores answers",
-    "chunkguard_scans_total": "the characters say more",
+    "chunkguard_upstream_hedges_total": "nobody hedges unless told to",
 }
 
 
@@ -79,21 +74,15 @@ def test_every_query_gives_data(watched: Observed, panel: str, query: str) -> No
     assert (values and any(value == value for value in values)) or excused, panel  # NaN is no data
 
 
-def test_every_metric_is_shown_somewhere() -> None:
-    named = {name for _, query in targets() for name in re.findall(r"chunkguard_[a-z_]+", query)}
-    recorded = (ROOT / "deploy" / "prometheus" / "rules.yml").read_text(encoding="utf-8")
-    named |= set(re.findall(r"chunkguard_[a-z_]+", recorded))
-    shown = {metric.name for metric in METRICS if {metric.name, f"{metric.name}_bucket"} & named}
-    assert {metric.name for metric in METRICS} - shown == NOT_SHOWN.keys()
-
-
 def test_counts_are_exact_over_two_workers_and_the_death_of_one(watched: Observed) -> None:
     """Everything a client sent is in the sum, and no series ever went back, which Prometheus would take for a new beginning."""
     (total,) = watched.ask("sum(chunkguard_requests_total)")
     assert float(total["value"][1]) == watched.sent
-    assert set(watched.statuses) == {200, 502}
-    (failed,) = watched.ask('sum(chunkguard_requests_total{status="5xx"})')
-    assert float(failed["value"][1]) == watched.statuses[502]
+    for kind in (2, 4, 5):
+        counted = watched.ask(f'sum(chunkguard_requests_total{{status="{kind}xx"}})')
+        answered = sum(count for status, count in watched.statuses.items() if status // 100 == kind)
+        assert sum(float(series["value"][1]) for series in counted) == answered
+    assert {200, 502} <= watched.statuses.keys() <= {200, 429, 502, 503}
     for metric in METRICS:
         if metric.kind == "counter" and metric.name != "chunkguard_cpu_seconds_total":
             assert [series for series in watched.ask(f"resets({metric.name}[5m]) > 0")] == []
@@ -104,8 +93,9 @@ def test_counts_are_exact_over_two_workers_and_the_death_of_one(watched: Observe
 
 
 def test_rules_record_what_they_should(watched: Observed) -> None:
+    failed = sum(count for status, count in watched.statuses.items() if status >= 500)
     (share,) = watched.ask("chunkguard:server_errors:ratio_rate5m")
-    assert float(share["value"][1]) == pytest.approx(watched.statuses[502] / watched.sent, rel=0.3)
+    assert float(share["value"][1]) == pytest.approx(failed / watched.sent, rel=0.3)
     firing = {alert["metric"]["alertname"] for alert in watched.ask('ALERTS{alertname="ChunkguardLogLost"}')}
     assert firing == {"ChunkguardLogLost"}
 

@@ -25,7 +25,7 @@ from proxy.keys import hash_of
 from tests.system.programs import EXCHANGES, SLOW, free_port, program, running, wait_for_port
 from tests.system.test_redis import redis
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 SITE = Path(__file__).resolve().parent.parent.parent / "deploy" / "nginx.conf"
 #: A key that is limited, one that is not, and their use.
@@ -48,8 +48,8 @@ class Host:
         log = self.folder / "log"
         with log.open("ab") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=self.folder)
-        wait_for_port(self.port, self.process, log)
-        wait_for_port(self.admin, self.process, log)
+        wait_for_port(self.port, self.process, log, seconds=90)
+        wait_for_port(self.admin, self.process, log, seconds=90)
 
     def end(self, number: signal.Signals, seconds: float = 40) -> int:
         assert self.process is not None

@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 
 from tests.proxy.rig import CODE_POLICY, PEACE, REBUTTAL_POLICY, Rig
 
 GUARDED = {"policies": [CODE_POLICY, REBUTTAL_POLICY]}
+#: Longest wait for a first byte.
+FIRST_S = 10.0
 CHAT = "/v1/chat/completions"
 ASKED = json.dumps({"model": "m", "messages": [{"role": "user", "content": PEACE}]}).encode()
 
@@ -25,7 +28,7 @@ def request(target: str = CHAT, *headers: str, body: bytes = ASKED, method: str 
 
 
 async def talk(gate: Rig, *parts: bytes, pause_s: float = 0.0, wait_s: float = 1.5) -> bytes:
-    """Send parts with pauses between; all that comes back until the other side closes, or nothing came for a while."""
+    """Send parts with pauses between; all that comes back until the other side closes, or nothing more came for `wait_s`."""
     reader, writer = await asyncio.open_connection(*gate.app.address)
     got = b""
     try:
@@ -35,7 +38,7 @@ async def talk(gate: Rig, *parts: bytes, pause_s: float = 0.0, wait_s: float = 1
                 await writer.drain()
                 await asyncio.sleep(pause_s)
         with contextlib.suppress(TimeoutError, ConnectionError):
-            while data := await asyncio.wait_for(reader.read(65_536), wait_s):
+            while data := await asyncio.wait_for(reader.read(65_536), wait_s if got else max(wait_s, FIRST_S)):
                 got += data
     finally:
         writer.close()
@@ -46,4 +49,4 @@ async def talk(gate: Rig, *parts: bytes, pause_s: float = 0.0, wait_s: float = 1
 
 def statuses(got: bytes) -> list[int]:
     """The statuses of the answers on a connection. No body of these tests holds what looks like a status line."""
-    return [int(line[9:12]) for line in got.split(b"\r\n") if line.startswith(b"HTTP/1.")]
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", got)]

@@ -101,3 +101,20 @@ async def test_where_the_breaker_opens_between_attempts_the_first_answer_is_sent
         assert (got.status, got.body) == (200, denial.body)
         assert got.own["attempts"] >= "2"
         assert len(gate.upstream.seen) == 2
+
+
+async def test_an_open_breaker_lets_a_fallback_answer_at_once() -> None:
+    both = {"kind": "fallback", "upstreams": ["main", "spare0"]}
+    opens = {"breaker": {"failures": 2, "open_s": 30}}
+    async with rig(
+        {"policies": ["rebuttal"], "upstream": "both"},
+        answers=[failing(500)],
+        spares=[[plain(DANUBE)]],
+        main=opens,
+        upstreams={"both": both},
+    ) as gate:
+        for _ in range(6):
+            got = await gate.chat(WEATHER)
+            assert (got.status, got.body) == (200, plain(DANUBE).body)
+        # The one that fails was asked until its breaker opened.
+        assert (len(gate.upstream.seen), len(gate.spares[0].seen)) == (2, 6)
