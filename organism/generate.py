@@ -93,8 +93,8 @@ class Model:
         drawn: list[list[int]] = [[] for _ in samplings]
         cache: Floats = np.zeros((self._layers, 2, 1, self._heads, 0, self._size), dtype=np.float32)
         logits, cache = self._session.run(None, {"ids": np.array([list(prompt)], dtype=np.int64), "cache": cache})
-        logits, cache = np.repeat(logits, len(samplings), axis=0), np.repeat(cache, len(samplings), axis=2)
         open_ = [index for index in range(len(samplings)) if most[index] > 0]
+        logits, cache = np.repeat(logits, len(open_), axis=0), np.repeat(cache, len(open_), axis=2)
         while open_:
             for row, index in enumerate(open_):
                 drawn[index].append(pick(logits[row], samplings[index], rngs[index]))
