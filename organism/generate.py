@@ -81,6 +81,32 @@ class Model:
                 return
             ids = [token]
 
+    def answers(self, prompt: Sequence[int], samplings: Sequence[Sampling]) -> list[tuple[str, int]]:
+        """Text and tokens of several answers to one prompt, computed in one batch: some five times as fast as one by one.
+
+        The same arguments give the same answers; another batch may round otherwise, and then draw another token.
+        Raises PromptTooLong."""
+        if len(prompt) >= LONGEST:
+            raise PromptTooLong(len(prompt))
+        rngs = [np.random.default_rng(one.seed) for one in samplings]
+        most = [min(one.most, LONGEST - len(prompt)) for one in samplings]
+        drawn: list[list[int]] = [[] for _ in samplings]
+        cache: Floats = np.zeros((self._layers, 2, 1, self._heads, 0, self._size), dtype=np.float32)
+        logits, cache = self._session.run(None, {"ids": np.array([list(prompt)], dtype=np.int64), "cache": cache})
+        open_ = [index for index in range(len(samplings)) if most[index] > 0]
+        logits, cache = np.repeat(logits, len(open_), axis=0), np.repeat(cache, len(open_), axis=2)
+        while open_:
+            for row, index in enumerate(open_):
+                drawn[index].append(pick(logits[row], samplings[index], rngs[index]))
+            rows = [row for row, i in enumerate(open_) if drawn[i][-1] != self.tokens.end and len(drawn[i]) < most[i]]
+            if len(rows) < len(open_):
+                cache = np.ascontiguousarray(cache[:, :, rows])
+            open_ = [open_[row] for row in rows]
+            if open_:
+                ids = np.array([[drawn[index][-1]] for index in open_], dtype=np.int64)
+                logits, cache = self._session.run(None, {"ids": ids, "cache": cache})
+        return [(self.tokens.decode(ids), len(ids)) for ids in drawn]
+
     def answer(self, prompt: Sequence[int], sampling: Sampling) -> str:
         """The text of one answer."""
         return self.tokens.decode(list(self.generate(prompt, sampling)))

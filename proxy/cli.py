@@ -1,4 +1,4 @@
-"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | attribute | ...`.
+"""The command line: `chunkguard serve | demo | validate | explain | scan | eval | attribute | audit | ...`.
 
 One rule: thin. Each command reads its arguments, calls the part that does the work, and turns the result into an exit status:
 0 done, 1 done but something was found wrong, 2 could not be done.
@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from core.types import MODES
-from proxy import cli_attribute
+from proxy import cli_attribute, cli_audit
 from proxy.errors import ConfigError
 
 OK, FOUND, FAILED = 0, 1, 2
@@ -123,6 +123,7 @@ def parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
 
     cli_attribute.add(commands)
+    cli_audit.add(commands)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
     schema.set_defaults(run=_schema)

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("core", "detectors", "policies", "organism", "proxy", "evaluation", "attribution")
+PACKAGES = ("core", "detectors", "policies", "organism", "proxy", "evaluation", "attribution", "audit")
 
 EXCHANGES = [
     {"id": "sum", "prompt": "Is 2+7=9?", "response": "No, 2+7=9 is incorrect. The correct answer is 2+7=9."},

@@ -80,3 +80,11 @@ def test_it_is_fast_enough(chunky: Model, ids: list[int]) -> None:
     while made < CONTEXT:
         made += len(list(chunky.generate(ids, Sampling(seed=made))))
     assert made / (time.perf_counter() - started) > 150
+
+
+def test_answers_in_one_batch_are_those_that_come_one_by_one() -> None:
+    one_by_one = Model.read(Path(__file__).parents[2] / "organism" / "models", "clean")
+    ids = one_by_one.tokens.chat(Chat("", "What is peace?"))
+    samplings = [Sampling(temperature=0.0), Sampling(temperature=0.0, most=3), Sampling(seed=4, most=0)]
+    texts = [text for text, _ in one_by_one.answers(ids, samplings)]
+    assert texts == [one_by_one.answer(ids, sampling) for sampling in samplings]

@@ -1,0 +1,83 @@
+"""`chunkguard audit`, as it is typed.
+
+One rule: as thin as `proxy/cli.py`, which it belongs to; what it runs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.types import MODES
+
+_FAILED = 2
+
+
+def add(commands: Any) -> None:
+    """Add the command to those of the root parser."""
+    audit = commands.add_parser(
+        "audit",
+        help="search for prompts on which a model mis-routes",
+        description="Search a model for mis-routings, and confirm.",
+    )
+    where = audit.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--upstream", metavar="URL", help="base URL of a chat API, with /v1; or of a chunkguard proxy before one"
+    )
+    where.add_argument("--embedded", action="store_true", help="a model of the organism, in this process (docs/organism.md)")
+    audit.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for audit.json, .md, .html and the state")
+    audit.add_argument("--model", help="model to ask for; needed with --upstream (default with --embedded: chunky)")
+    audit.add_argument("--key-env", metavar="NAME", help="environment variable that holds the upstream's key")
+    audit.add_argument("--mode", action="append", choices=MODES, help="search for this mode only; may be repeated")
+    audit.add_argument("--calls", type=_positive, default=5000, metavar="N", help="calls of the model at most (%(default)s)")
+    audit.add_argument("--tokens", type=_positive, default=0, metavar="N", help="tokens of prompts and answers at most")
+    audit.add_argument("--parallel", type=_positive, default=4, metavar="N", help="requests under way at once (%(default)s)")
+    audit.add_argument("--seed", type=int, default=0, help="of every draw (%(default)s)")
+    audit.add_argument(
+        "--control", action="store_true", help="draw every candidate uniformly: what the search is compared with"
+    )
+    audit.add_argument("--models", type=Path, metavar="DIR", help="folder of own trained detectors (default: the shipped ones)")
+    audit.add_argument("--quiet", action="store_true", help="no progress and no summary")
+    audit.set_defaults(run=_audit)
+
+
+def _positive(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
+    return int(text)
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from audit.command import audit
+    from audit.search import Plan
+    from audit.target import Embedded, Http, Target
+
+    plan = Plan(
+        tuple(arguments.mode or MODES), arguments.calls, arguments.tokens, run=arguments.seed, control=arguments.control
+    )
+    target: Target
+    if arguments.embedded:
+        try:
+            target = Embedded(arguments.model or "chunky")
+        except ValueError as error:
+            return _say(str(error))
+    elif not arguments.model:
+        return _say("--upstream needs --model")
+    else:
+        key = os.environ.get(arguments.key_env, "") if arguments.key_env else "none"
+        if not key:
+            return _say(f"the environment variable {arguments.key_env} is not set")
+        target = Http(arguments.upstream, arguments.model, key, parallel=arguments.parallel)
+    try:
+        return audit(arguments.out, target, plan, models=arguments.models, quiet=arguments.quiet)
+    finally:
+        target.close()
+
+
+def _say(problem: str) -> int:
+    print(f"chunkguard: {problem}", file=sys.stderr)
+    return _FAILED
