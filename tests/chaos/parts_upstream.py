@@ -83,7 +83,7 @@ async def failing_retries(stage: Stage, scale: Scale) -> list[Bar]:
     ]
     random.Random(3).shuffle(asks)
     asks = asks if scale.full else asks[::3]
-    tally = await storm(stage.origin, asks, at_once=64)
+    tally = await storm(stage.origin, asks, at_once=64 if scale.full else 16)
     retried = sum(count for end, count in tally.ends.items() if end.endswith("retried"))
     return [
         without_complaints(
