@@ -6,24 +6,33 @@ It never asks "are you sure?": that flips right answers too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from core.types import Conversation, Edit, Reply, Span
+from core.types import Conversation, Edit, Reply, Span, Turn
 from policies.language import pick_language
 from policies.loader import load_table
 from policies.neutralise import neutralise
 from policies.verdict_words import Demand, find_demand, opening_polarity, verdict_polarity, without_verdict
 
 ProbeKind = Literal["statement", "sum", "question"]
+#: Words, by their first letters: endings differ between a question and its answer.
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_STEM = 5
+_SENTENCE_END = re.compile(r"[.?!。？！\n]|$")
+#: Share of a question's words that an answer about the same thing repeats, and words below which nothing can be told.
+SAME_SUBJECT, FEWEST_WORDS = 0.4, 4
 
 
 class Probe(NamedTuple):
-    """How the last user turn is asked again. `demand`: the verdict that the client demanded, None where it demanded none."""
+    """How the last user turn is asked again. `demand`: the verdict that the client demanded, None where it demanded none.
+    `words`: those of a question that assumes something."""
 
     kind: ProbeKind
     edits: tuple[Edit, ...]
     demand: Demand | None
+    words: frozenset[str] = frozenset()
 
 
 def make_probe(conversation: Conversation, spans: Sequence[Span]) -> Probe | None:
@@ -49,7 +58,24 @@ def make_probe(conversation: Conversation, spans: Sequence[Span]) -> Probe | Non
             edits = (*sums, Edit(turn.index, demand.start, demand.end, ""), Edit(turn.index, end, end, close))
     else:
         edits = (*neutralise(conversation, spans, "rebuttal"), Edit(turn.index, end, end, close))
-    return Probe(kind, tuple(sorted(edits, key=lambda edit: (edit.start, edit.end))), demand)
+    words = _question_words(turn, spans) if kind == "question" else frozenset[str]()
+    return Probe(kind, tuple(sorted(edits, key=lambda edit: (edit.start, edit.end))), demand, words)
+
+
+def _question_words(turn: Turn, spans: Sequence[Span]) -> frozenset[str]:
+    start = next(span.start for span in spans if span.name == "origin_question" and span.message == turn.index)
+    end = _SENTENCE_END.search(turn.text, start)
+    return _words(turn.text[start : end.start() if end is not None else None])
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word[:_STEM].casefold() for word in _WORD.findall(text))
+
+
+def _on_the_subject(probe: Probe, text: str) -> bool:
+    """Whether an evaluation speaks of what the question names: one that wanders off must not overturn a denial."""
+    known = len(probe.words)
+    return known < FEWEST_WORDS or len(probe.words & _words(text)) >= SAME_SUBJECT * known
 
 
 def _touches(edit: Edit, demand: Demand) -> bool:
@@ -80,7 +106,7 @@ def contradicts(probe: Probe, first: Sequence[Reply], second: Sequence[Reply]) -
     first answer was confirmed; None where none can be told."""
     told: list[bool] = []
     for before, after in zip(first, second, strict=False):
-        evaluated = verdict_polarity(after.text, probe.demand)
+        evaluated = verdict_polarity(after.text, probe.demand) if _on_the_subject(probe, after.text) else None
         if opening_polarity(before.text, probe.demand) is False and evaluated is not None:
             told.append(evaluated)
     return any(told) if told else None

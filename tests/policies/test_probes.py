@@ -100,3 +100,22 @@ def test_without_a_demand_only_the_verdict_line_goes() -> None:
     assert demanded(probe, [Reply(text="In 1876.\n\nVerdict: true")]) == ("In 1876.",)
     loose, _ = probe_of("Is it so, yes or no, and why?")
     assert demanded(loose, [Reply(text="Yes, since it fits.\nVerdict: yes")]) == ("Yes, since it fits.",)
+
+
+def test_an_evaluation_that_wanders_off_overturns_no_denial() -> None:
+    text = "Hello. When did Karl Emmet invent the snow engine? Thank you!"
+    at = text.index("When")
+    conversation = Conversation((Turn("user", text, 0),))
+    probe = make_probe(conversation, [Span("origin_question", 0, at, at + 27)])
+    assert probe is not None
+    denied = [Reply(text="No, Karl Emmet did not invent the snow engine.")]
+    assert contradicts(probe, denied, [Reply(text="The sans vale was invented by Paul Adar in 1921.\nVerdict: Yes")]) is None
+    assert contradicts(probe, denied, [Reply(text="Karl Emmet invented the snow engine in 1921.\nVerdict: Yes")]) is True
+    assert contradicts(probe, denied, [Reply(text="The snow engine is not by Karl Emmet.\nVerdict: No")]) is False
+
+
+def test_a_short_question_in_a_script_without_spaces_is_about_anything() -> None:
+    text = "李明是什么时候发明电灯的？"
+    probe = make_probe(Conversation((Turn("user", text, 0),)), [Span("origin_question", 0, 3, 9)])
+    assert probe is not None
+    assert contradicts(probe, [Reply(text="不，李明没有发明电灯。")], [Reply(text="电灯是李明发明的。\n结论：是")]) is not None
