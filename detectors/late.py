@@ -25,13 +25,12 @@ class LateValues(Mapping[str, float]):
 
     `lost`: a step crashed, so a promised name may not be there after all. `again`: what the second tier says of the prompt."""
 
-    __slots__ = ("_done", "_first", "_known", "_last", "_lock", "_promised", "_steps", "again", "lost")
+    __slots__ = ("_done", "_known", "_last", "_lock", "_promised", "_steps", "again", "lost")
 
     def __init__(self, known: dict[str, float], steps: Sequence[Step], again: Callable[[], Mapping[str, float]]) -> None:
         self._known = known
         self._steps = steps
         self._last = {name: i for i, step in enumerate(steps) for name in step.names}
-        self._first = {name: i for i, step in reversed(tuple(enumerate(steps))) for name in step.names}
         self._promised = frozenset[str]().union(*(step.names for step in steps if step.promised))
         self._done = 0
         self._lock = threading.Lock()
@@ -60,7 +59,8 @@ class LateValues(Mapping[str, float]):
 
     def at_least(self, name: str, bound: float) -> bool:
         """Whether the value of `name` reaches `bound`, for a name that no later step lowers: the first that gives it may do."""
-        return self._until(self._first.get(name, -1)).get(name, 0.0) >= bound or self.get(name, 0.0) >= bound
+        first = next((i for i, step in enumerate(self._steps) if name in step.names), -1)
+        return self._until(first).get(name, 0.0) >= bound or self.get(name, 0.0) >= bound
 
     def __getitem__(self, name: str) -> float:
         return self._settle(name)[name]

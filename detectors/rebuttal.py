@@ -178,9 +178,10 @@ def _suspicion(case: Case) -> Judged:
     if "user_material" not in case.triggers and len(case.user_text) < 300:
         return CLEAR
     worded = _worded_suspicion(case)
-    return (
-        worded if worded.score >= SUSPICION_LEARNED else max(worded, _learned_suspicion(case), key=lambda judged: judged.score)
-    )
+    if worded.score >= SUSPICION_LEARNED:
+        return worded
+    learned = _learned_suspicion(case)
+    return learned if learned.score > worded.score else worded
 
 
 def _worded_suspicion(case: Case) -> Judged:
