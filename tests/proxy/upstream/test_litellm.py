@@ -13,7 +13,8 @@ import pytest
 from proxy.config_model import LiteLLMSettings
 from proxy.errors import Timeout, UpstreamError
 from proxy.upstream.base import UpstreamRequest
-from proxy.upstream.litellm import PARAMETERS, LiteLLMReply, LiteLLMUpstream
+from proxy.upstream.litellm import LiteLLMReply, LiteLLMUpstream
+from proxy.upstream.litellm_apis import CHAT
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # litellm warns at import and in use; those are not ours to mend
 
@@ -92,7 +93,7 @@ async def test_a_client_cannot_say_where_the_key_goes(name: str) -> None:
     reply = await upstream(mock_response="never").open(request(**{name: "http://127.0.0.1:9/v1"}))
     assert reply.status == 400
     assert orjson.loads(await body_of(reply))["error"]["param"] == name
-    assert name not in PARAMETERS
+    assert name not in CHAT.parameters
 
 
 async def test_only_the_models_of_the_table_are_served() -> None:
