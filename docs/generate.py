@@ -2,7 +2,7 @@
 
 One rule: everything comes from the definitions that the program itself uses. `make schema` runs it; a test fails when it would
 change something. Kinds of tables: `metrics`, `sizing`, `library` (the shipped policies), `transitions` (of the exchange, with
-their diagram), and `model package.module:Name` of a pydantic model.
+their diagram), `litellm` (the APIs of such an upstream), and `model package.module:Name` of a pydantic model.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ def table(kind: str) -> str:
         return _library()
     if kind == "transitions":
         return _transitions()
+    if kind == "litellm":
+        return _litellm()
     word, _, where = kind.partition(" ")
     module, _, name = where.partition(":")
     if word != "model":
@@ -72,6 +74,16 @@ def _transitions() -> str:
     drawn = [f"    {state} --> {after}: {' | '.join(events)}" for (state, after), events in edges.items()]
     diagram = ["```mermaid", "stateDiagram-v2", "    [*] --> START", *drawn, "    DONE --> [*]", "```"]
     return "\n".join(["```", *lines, "```", "", *diagram])
+
+
+def _litellm() -> str:
+    apis = importlib.import_module("proxy.upstream.litellm_apis").APIS
+    rows = [(f"`POST {path}`", *map(_named, (api.parameters, api.ignored, api.tied))) for path, api in apis.items()]
+    return _rows(("API", "told to the provider", "dropped and named", "refused"), rows)
+
+
+def _named(names: frozenset[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names)) or "-"
 
 
 def _metrics() -> str:

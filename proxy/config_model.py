@@ -149,7 +149,7 @@ class ReplaySettings(_Model):
 
 
 class LiteLLMSettings(_Model):
-    """Any provider that the litellm library speaks to; the client sees OpenAI's format."""
+    """Any provider that the litellm library speaks to; the client sees OpenAI's or Anthropic's format."""
 
     kind: Literal["litellm"] = Field(description="Any provider that the litellm library speaks to.")
     models: dict[str, str] = Field(
@@ -167,7 +167,7 @@ class LiteLLMSettings(_Model):
     )
     hedge_after_s: PositiveFloat | None = Field(default=None, description=HEDGE_AFTER)
     options: dict[str, Any] = Field(
-        default_factory=dict, description="Further arguments of litellm's `acompletion`, for example `api_version`."
+        default_factory=dict, description="Further arguments of litellm's calls, for example `api_version`."
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the upstream may take.")
 

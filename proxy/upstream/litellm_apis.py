@@ -162,7 +162,7 @@ def _responses(doc: Doc, given: Doc, model: str) -> Asked:
     )
 
 
-def _responses_options(given: Doc, model: str, prompt: Any = "hi") -> Doc:
+def _responses_options(given: Any, model: str, prompt: Any = "hi") -> Doc:
     from litellm.responses.litellm_completion_transformation.transformation import LiteLLMCompletionResponsesConfig as Config
 
     found = Config.transform_responses_api_request_to_chat_completion_request(

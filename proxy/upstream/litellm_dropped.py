@@ -17,7 +17,7 @@ Doc = dict[str, Any]
 #: Providers whose requests litellm makes of nothing but what it is given.
 _PLAIN: Final = frozenset({
     "anthropic", "azure", "bedrock", "cerebras", "cohere", "cohere_chat", "deepseek", "fireworks_ai", "gemini", "groq",
-    "hosted_vllm", "huggingface", "mistral", "nvidia_nim", "ollama", "ollama_chat", "openai", "openrouter", "perplexity",
+    "hosted_vllm", "huggingface", "mistral", "nvidia_nim", "openai", "openrouter", "perplexity",
     "sambanova", "together_ai", "xai",
 })  # fmt: skip
 #: The port where nobody listens.

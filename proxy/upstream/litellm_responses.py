@@ -204,7 +204,7 @@ async def streamed(request: Mapping[str, Any], chunks: AsyncIterator[Mapping[str
 
 
 def _line(event: Doc) -> bytes:
-    return b"event: " + event["type"].encode() + b"\ndata: " + orjson.dumps(event) + b"\n\n"
+    return b"event: " + str(event["type"]).encode() + b"\ndata: " + orjson.dumps(event) + b"\n\n"
 
 
 def _usage(usage: Mapping[str, Any]) -> Doc:

@@ -257,9 +257,10 @@ def test_a_conversation_of_many_turns_is_the_same(way: Way) -> None:
 # ---- through litellm
 
 
+@each_api
 @both
-def test_litellm_before_llama_cpp_is_guarded_alike(way: Way, stream: bool) -> None:
-    for prompt, right in ((CAPITAL, text_of(docs_of(ask(way.direct, "chat", CAPITAL)), "chat")), (PEACE, RIGHT)):
-        answer = ask(way.other, "chat", prompt, stream=stream)
+def test_litellm_before_llama_cpp_is_guarded_alike(way: Way, api: str, stream: bool) -> None:
+    for prompt, right in ((CAPITAL, text_of(docs_of(ask(way.direct, api, CAPITAL)), api)), (PEACE, RIGHT)):
+        answer = ask(way.other, api, prompt, stream=stream)
         assert answer.status_code == 200, answer.text
-        assert text_of(docs_of(answer), "chat") == right
+        assert text_of(docs_of(answer), api) == right

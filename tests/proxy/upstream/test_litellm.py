@@ -102,7 +102,8 @@ async def test_only_the_models_of_the_table_are_served() -> None:
 
 
 async def test_other_paths_are_not_found_and_models_are_listed() -> None:
-    assert (await upstream().open(request("/v1/embeddings"))).status == 404
+    assert (await upstream().open(request("/v1/images/generations"))).status == 404
+    assert (await upstream().open(request("/v1/responses/resp_1", "GET"))).status == 404
     reply = await upstream().open(UpstreamRequest("GET", "/v1/models", []))
     assert [model["id"] for model in orjson.loads(await body_of(reply))["data"]] == ["gpt"]
 
