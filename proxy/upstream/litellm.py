@@ -21,6 +21,7 @@ import orjson
 from proxy.config_model import LiteLLMSettings
 from proxy.errors import InvalidRequest, Timeout, Unavailable
 from proxy.upstream.base import Headers, UpstreamRequest, Whole
+from proxy.upstream.body import whole
 from proxy.upstream.litellm_api import Api, Asked
 from proxy.upstream.litellm_apis import APIS, CHAT, EMBEDDINGS, MESSAGES
 from proxy.upstream.litellm_dropped import dropped
@@ -212,12 +213,9 @@ class LiteLLMUpstream:
 
 
 async def _document(request: UpstreamRequest) -> dict[str, Any] | None:
-    body = request.body
-    if body is not None and not isinstance(body, bytes):
-        body = b"".join([chunk async for chunk in body])
     try:
-        doc = jsonbytes.load_text(body or b"")
-    except ValueError:
+        doc = jsonbytes.load_text(await whole(request))
+    except (InvalidRequest, ValueError):
         return None
     return doc if isinstance(doc, dict) else None
 
