@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import openai
 import pytest
+import pytest_asyncio
 from openai import AsyncOpenAI
 
 from tests.proxy.fake_upstream import JSON, Answer, Seen
@@ -103,17 +104,21 @@ async def ask(base: str, call: Callable[[AsyncOpenAI], Any]) -> Any:
         return read(await call(client))
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gate() -> AsyncIterator[Rig]:
+    guarded = {"name": "guarded", "match": {"path_prefix": "/guarded"}, "policies": [CODE_POLICY]}
+    async with rig({}, guarded) as running:
+        yield running
+
+
 @pytest.mark.parametrize("name", ASKED)
-@pytest.mark.parametrize("policies", [[], [CODE_POLICY]], ids=["untouched", "guarded"])
-async def test_it_comes_through_as_it_is(name: str, policies: list[Any]) -> None:
+@pytest.mark.parametrize("prefix", ["", "/guarded"], ids=["untouched", "guarded"])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_it_comes_through_as_it_is(gate: Rig, name: str, prefix: str) -> None:
     call, answer = ASKED[name]
-    async with rig({"policies": policies}, answers=[answer]) as gate:
-        await compare(gate, call)
-
-
-async def compare(gate: Rig, call: Callable[[AsyncOpenAI], Any]) -> None:
+    gate.upstream.set(answer)
     direct = await ask(f"http://127.0.0.1:{gate.upstream.port}", call)
-    through = await ask(gate.origin, call)
+    through = await ask(f"{gate.origin}{prefix}", call)
     assert through == direct
     assert through
     first, second = gate.upstream.seen
