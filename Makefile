@@ -6,6 +6,8 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 ONCE ?=
 SHARE ?= 1
+# The Python of the image that is built from `make wheels`: that of deploy/Dockerfile, unless PYTHON_IMAGE says otherwise.
+IMAGE_PYTHON ?= 3.12
 DATA ?= ../shared/data
 
 TRAIN_VENV ?= .venv-train
@@ -31,7 +33,7 @@ help:
 	@echo "make chaos           the fault campaign: everything around the gateway breaks, under load (most of an hour; PARTS=... for some)"
 	@echo "make clients         official and popular clients, Python, Node and curl, with and without the guard, against the same without it"
 	@echo "make fuzz            random bytes into everything that reads what others wrote (a small part is in make test)"
-	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
+	@echo "make bench           every speed budget, as ratios to a bare pass-through (nginx and wrk from Debian; a quarter of an hour)"
 	@echo "make efficacy        the guard on a model that mis-routes, against a placebo and against asking again (SHARE=0.1: a tenth)"
 	@echo "make attribute-proof attribution on made and real training data whose links are known (resumable, up to an hour)"
 	@echo "make train DATA=...  rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
@@ -88,12 +90,17 @@ $(VENV)/.chunkguard-deploy: requirements/deploy.lock $(STAMP)
 	@touch $@
 
 # The image, built without a network and run (buildah and debootstrap from Debian; root or sudo).
+test-image: IMAGE_PYTHON := 3.11.2
 test-image: $(STAMP) image-packages wheels
 	$(SUDO) $(abspath $(BIN))/python -m pytest -m image tests/image $(PYTEST_ARGS)
 
-# What an image is built from where there is no network.
+# What an image is built from where there is no network: for its own Python, which is not the one here.
 wheels: $(STAMP)
-	$(PIP) download --require-hashes --only-binary :all: -r requirements/image.lock -r requirements/build.lock -d build/wheels
+	@rm -rf build/wheels && mkdir -p build/wheels
+	@for name in image build; do \
+		$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version $(IMAGE_PYTHON) requirements/$$name.lock -o build/wheels/$$name.txt || exit; \
+		$(PIP) download --no-deps --require-hashes --only-binary :all: --python-version $(IMAGE_PYTHON) -r build/wheels/$$name.txt -d build/wheels || exit; \
+	done
 
 # --- what a release is made of ----------------------------------------------------------------------------------------
 

@@ -20,8 +20,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import uvloop
@@ -29,11 +31,13 @@ import uvloop
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from corpus import exchanges  # noqa: E402  (a script beside this one)
-from lag import start_bare  # noqa: E402
+from beside import start_bare  # noqa: E402  (a script beside this one)
+from corpus import exchanges  # noqa: E402
 
 KINDS = ("bare", "untouched", "observe", "enforce")
 CONNECTIONS = 16
+#: Bodies of requests and of their replies.
+Pairs = list[tuple[dict[str, Any], dict[str, Any]]]
 
 
 class Upstream(asyncio.Protocol):
@@ -135,9 +139,8 @@ class Server:
         self._process.wait(60)
 
 
-async def measure(kinds: list[str], rounds: int, count: int, extra: list[str]) -> dict[str, list[float]]:
-    """Microseconds a request, one figure a round."""
-    pairs = exchanges()
+def framed(pairs: Pairs) -> tuple[list[bytes], list[bytes]]:
+    """Whole HTTP requests and replies of some exchanges; each request numbers its reply."""
     bodies = [json.dumps(request, ensure_ascii=False).encode() for request, _ in pairs]
     requests = [
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -150,23 +153,40 @@ async def measure(kinds: list[str], rounds: int, count: int, extra: list[str]) -
         b"Connection: keep-alive\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer)
         for answer in answers
     ]
-    loop = asyncio.get_running_loop()
-    upstream = await loop.create_server(lambda: Upstream(replies), "127.0.0.1", 0)
+    return requests, replies
+
+
+@asynccontextmanager
+async def running(kinds: list[str], replies: list[bytes], extra: list[str]) -> AsyncIterator[list[Server]]:
+    """Servers of these kinds before an upstream with these replies."""
+    upstream = await asyncio.get_running_loop().create_server(lambda: Upstream(replies), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}/v1"
     servers = [await asyncio.to_thread(Server, kind, url, extra) for kind in kinds]
     try:
-        for server in servers:
-            await load(server.port, requests, 1200)
-        for _ in range(rounds):
-            for server in random.sample(servers, len(servers)):
-                before = await server.cpu()
-                await load(server.port, requests, count)
-                await asyncio.sleep(0.05)  # what observing still has in its queue
-                server.costs.append((await server.cpu() - before) / count * 1e6)
+        yield servers
     finally:
         for server in servers:
             await asyncio.to_thread(server.stop)
         upstream.close()
+
+
+async def cost_of(server: Server, requests: list[bytes], count: int) -> float:
+    """Microseconds of CPU of one request."""
+    before = await server.cpu()
+    await load(server.port, requests, count)
+    await asyncio.sleep(0.05)  # what observing still has in its queue
+    return (await server.cpu() - before) / count * 1e6
+
+
+async def measure(kinds: list[str], rounds: int, count: int, extra: list[str]) -> dict[str, list[float]]:
+    """Microseconds a request, one figure a round."""
+    requests, replies = framed(exchanges())
+    async with running(kinds, replies, extra) as servers:
+        for server in servers:
+            await load(server.port, requests, 1200)
+        for _ in range(rounds):
+            for server in random.sample(servers, len(servers)):
+                server.costs.append(await cost_of(server, requests, count))
     return {server.kind: server.costs for server in servers}
 
 
