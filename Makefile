@@ -22,7 +22,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN_PACKAGES := nginx prometheus redis-server systemd
 SBOM := dist/sbom.cdx.json
 
-.PHONY: help setup demo test efficacy lint format types unit fuzz chaos test-system clients test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train attribute-proof audit-proof lock schema clean
+.PHONY: help setup demo test efficacy lint format types unit fuzz chaos test-system clients test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages chaos-packages train attribute-proof audit-proof lock schema clean
 
 help:
 	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
@@ -76,8 +76,8 @@ unit: $(STAMP)
 fuzz: $(STAMP)
 	FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest tests/fuzz --timeout 0 $(PYTEST_ARGS)
 
-chaos: $(STAMP)
-	$(BIN)/python -m tests.chaos $(PARTS)
+chaos: $(STAMP) chaos-packages
+	$(BIN)/python -m tests.chaos $(PARTS) --json benchmarks/results/chaos.json
 
 test-system: $(STAMP) system-packages deploy-tools
 	$(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
@@ -131,7 +131,7 @@ tests/clients/node_modules/.setup: tests/clients/package-lock.json
 	@touch $@
 
 # RUNLEVEL=1 keeps Debian from starting the services: tests and benchmarks start their own on free ports.
-system-packages bench-packages image-packages:
+system-packages bench-packages image-packages chaos-packages:
 	@missing=; for package in $(DEBIAN_PACKAGES); do dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then \
 		echo "installing from Debian:$$missing"; \
@@ -143,6 +143,7 @@ efficacy: $(STAMP)
 	$(BIN)/python -m evaluation.efficacy --out build --share $(SHARE)
 
 bench-packages: DEBIAN_PACKAGES := nginx wrk
+chaos-packages: DEBIAN_PACKAGES := redis-server
 image-packages: DEBIAN_PACKAGES := buildah debootstrap
 
 bench: $(STAMP) bench-packages
