@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import cProfile
 import json
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -119,6 +119,7 @@ class Server:
         command = [sys.executable, __file__, "--serve", kind, "--upstream", upstream, *extra]
         self.kind = kind
         self.costs: list[float] = []
+        self._watch: subprocess.Popen[bytes] | None = None
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.port = int(self._read())
 
@@ -133,7 +134,18 @@ class Server:
         self._process.stdin.flush()
         return float(await asyncio.to_thread(self._read))
 
+    def profile(self, folder: Path) -> None:
+        """Let py-spy watch until the server stops: threads that hold the interpreter, so that waiting counts for nothing."""
+        file = folder / f"{self.kind}.txt"
+        command = [str(Path(sys.executable).with_name("py-spy")), "record", "--gil", "--function", "-f", "raw", "-r", "199"]
+        self._watch = subprocess.Popen(
+            [*command, "-o", str(file), "-p", str(self._process.pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
     def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.send_signal(signal.SIGINT)
+            self._watch.wait(60)
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(60)
@@ -178,31 +190,29 @@ async def cost_of(server: Server, requests: list[bytes], count: int) -> float:
     return (await server.cpu() - before) / count * 1e6
 
 
-async def measure(kinds: list[str], rounds: int, count: int, extra: list[str]) -> dict[str, list[float]]:
-    """Microseconds a request, one figure a round."""
+async def measure(
+    kinds: list[str], rounds: int, count: int, extra: list[str], profile: Path | None = None
+) -> dict[str, list[float]]:
+    """Microseconds a request, one figure a round. `profile`: a folder for profiles."""
     requests, replies = framed(exchanges())
     async with running(kinds, replies, extra) as servers:
         for server in servers:
             await load(server.port, requests, 1200)
+            if profile is not None:
+                server.profile(profile)
         for _ in range(rounds):
             for server in random.sample(servers, len(servers)):
                 server.costs.append(await cost_of(server, requests, count))
     return {server.kind: server.costs for server in servers}
 
 
-async def serve(kind: str, upstream: str, profile: str, free: bool) -> None:
+async def serve(kind: str, upstream: str, free: bool) -> None:
     """The child: prints its port, then its CPU seconds for every line it reads; ends with its input."""
     os.sched_setaffinity(0, {min(1, (os.cpu_count() or 1) - 1)})
     port, stop = await (start_bare(upstream) if kind == "bare" else start_proxy(upstream, kind, free))
     print(port, flush=True)
-    profiler = cProfile.Profile(time.process_time) if profile else None
     while await asyncio.to_thread(sys.stdin.readline):
         print(time.process_time(), flush=True)
-        if profiler is not None:
-            profiler.enable()
-    if profiler is not None:
-        profiler.disable()
-        profiler.dump_stats(f"{profile}/{kind}.prof")
     await stop()
 
 
@@ -308,21 +318,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, default=1800)
     parser.add_argument("--stages", action="store_true", help="the single steps instead")
-    parser.add_argument("--profile", default="", help="write cProfile files of the servers into this folder")
+    parser.add_argument(
+        "--profile",
+        default="",
+        help="write what py-spy sees of the servers into this folder: stacks by function with their counts",
+    )
     parser.add_argument("--free", action="store_true", help="detectors that cost nothing, to see all the rest")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--upstream", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        uvloop.run(serve(arguments.serve, arguments.upstream, arguments.profile, arguments.free))
+        uvloop.run(serve(arguments.serve, arguments.upstream, arguments.free))
         return
     if arguments.stages:
         for name, cost in stages().items():
             print(f"{name:<28}{cost:>8.1f} us")
         return
-    extra = ["--profile", arguments.profile] if arguments.profile else []
-    extra += ["--free"] if arguments.free else []
-    costs = uvloop.run(measure(arguments.kinds.split(","), arguments.rounds, arguments.requests, extra))
+    extra = ["--free"] if arguments.free else []
+    profile = Path(arguments.profile) if arguments.profile else None
+    costs = uvloop.run(measure(arguments.kinds.split(","), arguments.rounds, arguments.requests, extra, profile))
     bare = statistics.median(costs["bare"]) if "bare" in costs else 0.0
     for kind, found in costs.items():
         middle = statistics.median(found)
