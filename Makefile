@@ -1,5 +1,5 @@
 # The only entry points a person or a machine needs. Rule: every target works on a fresh clone with Python 3.11+, make, git and PyPI.
-# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, PARTS (chaos), DATA (train), ONLY (clients).
+# test-system, chaos, bench and test-image also need Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, PARTS (chaos), DATA (train), ONLY (clients).
 
 PYTHON ?= python3
 VENV ?= .venv
