@@ -75,15 +75,17 @@ async def failing_retries(stage: Stage, scale: Scale) -> list[Bar]:
     """A mis-routed first answer, then every fault in its retry: the first answer is given, or the good one."""
     second = ["ok", "status_500", *(name for name in QUICK if FAULTS[name].held.isdisjoint({"same"}))]
     asks = [
-        Ask(route, api, stream, ("misrouted", fault))
+        # Only where the retry hangs may time run out: a good one may be late on a machine with too much to do.
+        Ask(f"{route}-hasty" if fault == "hang_in_body" else route, api, stream, ("misrouted", fault))
         for fault in (*second, "hang_in_body")
-        for route in ("shipped-hasty", "all-hasty")
+        for route in ("shipped", "all")
         for api in EVERY
         for stream in (False, True)
     ]
     random.Random(3).shuffle(asks)
     asks = asks if scale.full else asks[::3]
-    tally = await storm(stage.origin, asks, at_once=64 if scale.full else 16)
+    # No more at once than the share of retries holds for a burst (`QUIET_RETRIES`): one that it denies gives the first answer.
+    tally = await storm(stage.origin, asks, at_once=16)
     retried = sum(count for end, count in tally.ends.items() if end.endswith("retried"))
     return [
         without_complaints(
