@@ -1,4 +1,4 @@
-"""Rewrites what of the docs is read from the code: tables between `<!-- generated: ... -->` markers, and the JSON Schema.
+"""Rewrites what of the docs is read from the code: tables between `<!-- generated: ... -->` markers, JSON Schema and OpenAPI.
 
 One rule: everything comes from the definitions that the program itself uses. `make schema` runs it; a test fails when it would
 change something. Kinds of tables: `metrics`, `sizing`, `library` (the shipped policies), `transitions` (of the exchange, with
@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 DOCS = Path(__file__).resolve().parent
 SCHEMA = DOCS / "chunkguard.schema.json"
+OPENAPI = DOCS / "chunkguard.openapi.json"
 _MARKED = re.compile(r"(<!-- generated: ([^>]+?) -->\n)(.*?)(<!-- /generated -->)", re.DOTALL)
 
 
@@ -26,6 +27,7 @@ def outdated() -> dict[Path, str]:
     """Every file that would change, with its new text."""
     wanted = {page: renew(page.read_text(encoding="utf-8")) for page in sorted(DOCS.rglob("*.md"))}
     wanted[SCHEMA] = schema_text()
+    wanted[OPENAPI] = importlib.import_module("proxy.openapi").openapi_text()
     return {file: text for file, text in wanted.items() if not file.is_file() or file.read_text(encoding="utf-8") != text}
 
 

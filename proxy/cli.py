@@ -125,7 +125,8 @@ def parser() -> argparse.ArgumentParser:
     cli_attribute.add(commands)
     cli_audit.add(commands)
 
-    schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
+    schema = commands.add_parser("schema", help="print the JSON Schema of the configuration, or the OpenAPI document")
+    schema.add_argument("--openapi", action="store_true", help="the OpenAPI document of the proxy's endpoints instead")
     schema.set_defaults(run=_schema)
     return root
 
@@ -288,8 +289,9 @@ def _workers(text: str) -> int:
 
 def _schema(arguments: argparse.Namespace) -> int:
     from proxy.config_schema import json_schema_text
+    from proxy.openapi import openapi_text
 
-    print(json_schema_text())
+    print(openapi_text() if arguments.openapi else json_schema_text())
     return OK
 
 

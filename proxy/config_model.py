@@ -308,6 +308,13 @@ class Config(_Model):
         default="127.0.0.1:8801", description="host:port or unix:path of `/metrics` and `/-/*`. Public only with `admin_key`."
     )
     workers: PositiveInt = Field(default=1, le=64, description="Processes that serve; as many as there are CPUs to use.")
+    drain_delay_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=300,
+        description="Seconds from a stop signal, with which readiness ends, until connections are refused: "
+        "as long as load balancers take to notice.",
+    )
     admin_key: Key | None = Field(default=None, description="Bearer key that the admin listener asks for.")
     upstreams: dict[Name, UpstreamSettings] = Field(min_length=1, description="Where answers come from, by name.")
     routes: list[RouteSettings] = Field(min_length=1, description="What happens to which requests. A tie is an error.")
