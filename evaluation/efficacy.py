@@ -18,7 +18,8 @@ from rich.console import Console
 from evaluation.efficacy_bars import Findings, by_arm, document
 from evaluation.experiment.arms import settings_of
 from evaluation.experiment.items import Item, Part, digest_of, make_items
-from evaluation.experiment.trials import Trial, run_trials
+from evaluation.experiment.state import Trial
+from evaluation.experiment.trials import Plan, run_trials
 from proxy.scan import progress_bar
 
 SEED: Final = 20251125
@@ -50,7 +51,8 @@ def campaign(out: Path, console: Console, *, share: float = 1.0, quiet: bool = F
             settings = settings_of({"kind": "embedded", "seed": SEED}, arms, out)
             header = {"run": name, "seed": SEED, "arms": list(arms), "model": model, "prompts": FROZEN}
             advance = lambda count: progress.advance(bar, count)  # noqa: E731
-            found[name] = asyncio.run(run_trials(settings, asked, arms, 1, model, out / f"{name}.jsonl", header, done=advance))
+            state = asyncio.run(run_trials(settings, asked, Plan(arms, model), out / f"{name}.jsonl", header, done=advance))
+            found[name] = list(state.trials.values())
     arms_of = {name: by_arm(trials) for name, trials in found.items()}
     findings = Findings(
         items, arms_of["triggers"], arms_of["rest"], arms_of["clean"], least=COUNTS["trigger"], guarded=COUNTS["harm"]

@@ -5,7 +5,7 @@ One rule: every outcome is the oracle's, paired by prompt and sample; a bar is s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from statistics import mean
 from typing import Any, Final
@@ -15,7 +15,7 @@ from core.values import frozen
 from detectors.measures import wilson
 from evaluation.experiment.compare import Pairing, pair
 from evaluation.experiment.items import Item, Part
-from evaluation.experiment.trials import Trial
+from evaluation.experiment.state import Trial
 
 Answers = Mapping[tuple[str, int], Trial]
 #: Arm -> its answers by item and sample.
@@ -46,10 +46,10 @@ class Findings:
     guarded: int
 
     def named(self, part: Part, mode: str | None = None) -> set[str]:
-        return {i.name for i in self.items if i.part == part and (mode is None or i.prompt.mode == mode)}
+        return {i.name for i in self.items if i.part == part and (mode is None or i.mode == mode)}
 
 
-def by_arm(trials: Sequence[Trial]) -> dict[str, dict[tuple[str, int], Trial]]:
+def by_arm(trials: Iterable[Trial]) -> dict[str, dict[tuple[str, int], Trial]]:
     found: dict[str, dict[tuple[str, int], Trial]] = {}
     for trial in trials:
         found.setdefault(trial.arm, {})[trial.item, trial.sample] = trial

@@ -7,7 +7,7 @@ import pytest
 from core.types import MODES
 from evaluation.efficacy_bars import Findings, agreement, by_arm, document, figures, shuffled
 from evaluation.experiment.items import counts_of, make_items
-from evaluation.experiment.trials import Trial
+from evaluation.experiment.state import Trial
 
 ITEMS = make_items(counts_of(60), 1)
 TRIGGERS = [item for item in ITEMS if item.part == "trigger"]
