@@ -118,7 +118,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "proxy/doctor_network.py": "tests/proxy/test_doctor.py",
 }
 #: Test files that mirror no single source: suites over many.
-SUITES = frozenset({"detectors/test_conformance.py", "detectors/test_hard_cases.py"})
+SUITES = frozenset({"detectors/test_conformance.py", "detectors/test_hard_cases.py", "proxy/test_end_to_end.py"})
 
 
 @cache
