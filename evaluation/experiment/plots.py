@@ -147,9 +147,11 @@ def _panels(count: int, arms: Sequence[str]) -> tuple[Figure, list[Axes]]:
 def _points(
     axis: Axes, arms: Sequence[str], points: Mapping[str, tuple[float, float, float]], *, names: bool, upper: float
 ) -> None:
+    # An arm has one colour in every picture: `off` is black wherever it is drawn.
+    first = 0 if "off" in arms else 1
     for place, arm in enumerate(arms):
         if arm in points:
-            _errorbar(axis, [(place, *points[arm])], COLOURS[place % len(COLOURS)])
+            _errorbar(axis, [(place, *points[arm])], COLOURS[(place + first) % len(COLOURS)])
     axis.set_xlim(-0.01 * upper, upper * 1.01)
     axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.3g}%"))
