@@ -59,7 +59,14 @@ def from_config(file: Path, name: str) -> Upstream:
     if not isinstance(upstreams.get(name), dict):
         known = ", ".join(str(one) for one in upstreams) or "none"
         raise ConfigError([Problem(str(file), "upstreams", f"there is no {name!r}; there are {known}")])
-    settings = upstreams[name]
-    members = settings.get("upstreams") or ()
-    others = {member: upstreams[member] for member in members if isinstance(upstreams.get(member), dict)}
-    return Upstream(f"{file.name}:{name}", settings, others, file.parent)
+    others = {other: upstreams[other] for other in _members(upstreams, name) if other != name}
+    return Upstream(f"{file.name}:{name}", upstreams[name], others, file.parent)
+
+
+def _members(upstreams: Mapping[str, Any], name: str) -> list[str]:
+    """The upstream and all that it is made of, groups in groups too; what is not there, the configuration's own rules name."""
+    found = [name]
+    for one in found:  # which grows meanwhile
+        members = upstreams[one].get("upstreams") or ()
+        found += [member for member in members if member not in found and isinstance(upstreams.get(member), dict)]
+    return found

@@ -67,7 +67,7 @@ async def test_a_server_that_answers_nothing_is_a_failure(tmp_path: Path, capsys
 
 
 def test_ctrl_c_leaves_a_report_and_a_state_that_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "proxy.cli", "experiment", "--out", str(tmp_path), "--prompts", "30", "--mode", "code"]
+    command = [sys.executable, "-m", "proxy.cli", "experiment", "--out", str(tmp_path), "--prompts", "90", "--mode", "code"]
     process = subprocess.Popen([*command, "--arm", "off"], stderr=subprocess.PIPE, text=True)
     state = tmp_path / STATE
     try:

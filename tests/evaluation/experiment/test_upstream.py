@@ -15,6 +15,7 @@ upstreams:
   claude: {kind: litellm, models: {claude: anthropic/claude-sonnet-4-5}, api_key: "${TEST_KEY}"}
   first: {kind: openai, url: "http://127.0.0.1:1/v1", api_key: "${TEST_KEY}"}
   pair: {kind: fallback, upstreams: [first, claude]}
+  nested: {kind: weighted, upstreams: {pair: 2, claude: 1}}
   needless: {kind: openai, url: "${NOT_SET}"}
 routes:
   - {name: default, upstream: pair, policies: [code]}
@@ -32,15 +33,18 @@ def test_a_key_is_read_from_the_environment_and_shown_nowhere() -> None:
         settings_of(found.settings, ["off"], Path(), env={})
 
 
-@pytest.mark.parametrize("name", ["claude", "first", "pair"])
-def test_an_upstream_of_a_configuration_is_taken_with_what_it_is_made_of(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [("claude", set()), ("first", set()), ("pair", {"first", "claude"}), ("nested", {"pair", "first", "claude"})],
+)
+def test_an_upstream_of_a_configuration_is_taken_with_what_it_is_made_of(tmp_path: Path, name: str, others: set[str]) -> None:
     file = tmp_path / "guard.yaml"
     file.write_text(FILE, encoding="utf-8")
     found = from_config(file, name)
     settings = settings_of(found.settings, ["off", "full"], found.folder, others=found.others, env={"TEST_KEY": "sk-secret"})
     own = settings.config.upstreams
     assert own["arm-off"] == own["arm-full"]
-    assert set(own) == {"arm-off", "arm-full"} | ({"first", "claude"} if name == "pair" else set())
+    assert set(own) == {"arm-off", "arm-full"} | others
     assert found.name == f"guard.yaml:{name}"
 
 
