@@ -65,7 +65,6 @@ KNOWN_MISSES: dict[str, str] = {
     "disguised_letters/ru-refusal-latin": LETTERS,
     "disguised_letters/zh-refusal-zero-width": LETTERS,
     "interpreter/en-system-forbids-interpreter": "a system prompt that denies an interpreter reads like one that offers it",
-    "invented_output/zh-output-example-asked": NO_CODE,
     "latex_and_love/en-formula-for-love-asked": 'the abstract noun outweighs "give me a mathematical formula"',
     "latex_and_love/pt-saudade-plain": 'a Portuguese sentence that begins with "não" reads as a denial',
     "licensed_refusals/en-attachment-refused": EXCUSE,
