@@ -16,6 +16,8 @@ _RIVALS: Final = ("off", "resample", "placebo", "shipped")
 def table(document: Mapping[str, Any]) -> str:
     """A line a mode: right answers of rivals and the shipped policy, every candidate's gain over it, and what was chosen."""
     lines = [
+        f"Measured by `{document['command']}` on the chunky model `{document['model']}`:",
+        "",
         "| mode | right: off / resample / placebo / shipped | candidates, points over shipped (99% interval) | chosen |",
         "|---|---|---|---|",
     ]

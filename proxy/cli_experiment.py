@@ -44,6 +44,7 @@ def add(commands: Any) -> None:
         "--body", type=_object, metavar="JSON", help="further fields of every request, as '{\"temperature\": 1}'"
     )
     trial.add_argument("--seeds", action="store_true", help="send each sample's number as `seed`, the same in every arm")
+    trial.add_argument("--stream", action="store_true", help="ask for streams: what a guard that holds back can still change")
     trial.add_argument("--judge", metavar="MODEL", help="a model that judges, as litellm names it (default: the detectors)")
     trial.add_argument("--judge-url", metavar="URL", default="", help="its base URL, where it is not litellm's default")
     trial.add_argument("--judge-key-env", metavar="NAME", default="", help="environment variable that holds its key")
@@ -102,6 +103,7 @@ def _experiment(arguments: argparse.Namespace) -> int:
         model=arguments.model or "chunky",
         body=arguments.body,
         seeds=arguments.seeds,
+        stream=arguments.stream,
         reader=_reader(arguments),
         seed=arguments.seed,
     )

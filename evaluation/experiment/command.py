@@ -53,6 +53,7 @@ class Asked:
     model: str = "chunky"
     body: Mapping[str, Any] | None = None
     seeds: bool = False
+    stream: bool = False
     reader: ReaderSpec | None = None
     seed: int = 0
     wordings: Mapping[str, Sequence[dict[str, Any]]] | None = None
@@ -97,7 +98,7 @@ def run(
     header = _header(asked, upstream, items, arms)
     settings = _settings(asked, upstream, arms)
     plan = Plan(
-        arms, asked.model, asked.samples, asked.body, asked.seeds, Detectors(warm_checker()), asked.reader,
+        arms, asked.model, asked.samples, asked.body, asked.seeds, asked.stream, Detectors(warm_checker()), asked.reader,
         limits.calls, limits.tokens, limits.most, limits.parallel,
     )  # fmt: skip
     stopped = False
@@ -132,6 +133,7 @@ def _header(asked: Asked, upstream: Upstream, items: Sequence[Item], arms: Seque
         "modes": list(asked.modes),
         "body": dict(asked.body or {}),
         "seeds": asked.seeds,
+        "stream": asked.stream,
         "judged_by": "oracle" if world else "reader" if asked.reader is not None else "detectors",
         "judge": asked.reader.document() if asked.reader is not None else None,
     }

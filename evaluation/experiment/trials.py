@@ -12,10 +12,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import IO, Any
 
-from openai import AsyncOpenAI, OpenAIError
+from openai import AsyncOpenAI
 
 from core.values import frozen
 from evaluation.experiment.arms import JUDGE
+from evaluation.experiment.asking import NoAnswer, ask
 from evaluation.experiment.items import Item
 from evaluation.experiment.judging import UNJUDGED, Detecting, by_oracle
 from evaluation.experiment.reader import Reader, ReaderSpec, Reading
@@ -25,12 +26,15 @@ from proxy.config import Settings
 from proxy.records import DecisionRecord
 
 _DECISION = "x-chunkguard-decision-id"
+#: Turns of 10 ms in which a record may come after its answer.
+_PATIENCE = 200
 _Wanted = tuple[Item, str, int]
 
 
 @frozen
 class Plan:
     """What is asked, and how. `body`: further fields of every request. `seeds`: each sample's seed goes with its requests.
+    `stream`: every answer is streamed.
 
     `detectors`: judge where the oracle cannot, and are compared with who judges; None = the oracle alone. `reader`: a judge
     that reads, in their place. `calls`, `tokens`: no request begins once so many were ever spent, the judge's among them;
@@ -41,6 +45,7 @@ class Plan:
     samples: int = 1
     body: Mapping[str, Any] | None = None
     seeds: bool = False
+    stream: bool = False
     detectors: Detecting | None = None
     reader: ReaderSpec | None = None
     calls: int = 0
@@ -142,17 +147,13 @@ class _Run:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            raw = await self._clients[arm].chat.completions.with_raw_response.create(**self._request(item, sample))
-            reply = raw.parse()
-            message = reply.choices[0].message.model_dump(exclude_none=True)
-        except OpenAIError as error:
-            response = getattr(error, "response", None)
-            calls, tokens, _ = self._cost(response.headers if response is not None else {}, 0)
-            return Failure(item.name, arm, sample, _why(error), calls, tokens)
-        except (IndexError, AttributeError, TypeError, ValueError):  # of a server that says 200 to anything
-            return Failure(item.name, arm, sample, "no answer")
+            arrived = await ask(self._clients[arm], self._request(item, sample), stream=self._plan.stream)
+        except NoAnswer as failed:
+            calls, tokens, _ = await self._cost(failed.headers, 0)
+            return Failure(item.name, arm, sample, failed.why, calls, tokens)
         waited = (loop.time() - started) * 1000
-        calls, tokens, found = self._cost(raw.headers, reply.usage.total_tokens if reply.usage is not None else 0)
+        message = arrived.message
+        calls, tokens, found = await self._cost(arrived.headers, arrived.tokens)
         detected = await asyncio.to_thread(self._plan.detectors, item, message) if self._plan.detectors else UNJUDGED
         judged = by_oracle(item, message) if item.prompt is not None else detected.judged
         kept = message if self._reader is not None and item.prompt is None else None
@@ -170,13 +171,21 @@ class _Run:
             answer=kept,
         )  # fmt: skip
 
-    def _cost(self, headers: Mapping[str, str], counted: int) -> tuple[int, int, str]:
-        """Calls and tokens of a request, and the guard's verdict on the first answer. `counted`: tokens of the reply itself."""
-        record = self._records.pop(headers.get(_DECISION, ""), None)
+    async def _cost(self, headers: Mapping[str, str], counted: int) -> tuple[int, int, str]:
+        """Calls and tokens of a request, and the guard's verdict on the first answer. `counted`: tokens of the answer."""
+        record = await self._record(headers.get(_DECISION, ""))
         if record is None:
             return 1, counted, "unjudged"
         tokens = sum(one.prompt_tokens + one.completion_tokens for one in record.attempts)
         return len(record.attempts) or 1, tokens or counted, record.first_verdict
+
+    async def _record(self, decision: str) -> DecisionRecord | None:
+        """The record of a decision, which may come after the last byte; None where there is none."""
+        for _ in range(_PATIENCE if decision else 0):
+            if decision in self._records:
+                return self._records.pop(decision)
+            await asyncio.sleep(0.01)
+        return None
 
     def _request(self, item: Item, sample: int) -> dict[str, Any]:
         plan = self._plan
@@ -202,8 +211,3 @@ def _read_trial(trial: Trial, reading: Reading) -> Trial:
         *trial.key, judged.outcome or "", judged.mode, trial.calls, trial.tokens, trial.ms, trial.found, trial.verdict,
         trial.judge_calls + 1, trial.judge_tokens + reading.tokens, None if judged.outcome else trial.answer,
     )  # fmt: skip
-
-
-def _why(error: OpenAIError) -> str:
-    status = getattr(error, "status_code", None)
-    return f"status {status}" if status is not None else type(error).__name__

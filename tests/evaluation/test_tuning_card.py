@@ -14,20 +14,21 @@ def row(right: float, gain: float, broken: int = 0) -> dict[str, Any]:
     return {"right": right, "over_shipped": [gain, gain - 0.1, gain + 0.1], "broken_elsewhere": broken, "elsewhere": 30}
 
 
+HEAD = {"command": "tune", "model": "abc"}
 RIVALS = {name: row(0.4, -0.3) for name in ("off", "resample", "placebo")}
 ARMS = {**RIVALS, "shipped": row(0.7, 0), "says_more": row(0.9, 0.2, broken=2)}
 
 
 def test_every_candidate_stands_in_it() -> None:
-    text = table({"modes": {"code": {"arms": ARMS, "chosen": "shipped"}}})
-    assert text.splitlines()[2] == (
+    text = table({**HEAD, "modes": {"code": {"arms": ARMS, "chosen": "shipped"}}})
+    assert text.splitlines()[4] == (
         "| `code` | 0.40 / 0.40 / 0.40 / 0.70 | `says_more` +20 (+10 to +30), breaks 2 of 30 | `shipped` |"
     )
 
 
 def test_a_second_trial_is_told() -> None:
     again = {"off": row(0.4, -0.3), "shipped": row(0.7, 0), "says_more": row(0.7, 0.01)}
-    text = table({"modes": {"code": {"arms": ARMS, "chosen": "shipped", "again": again}}})
+    text = table({**HEAD, "modes": {"code": {"arms": ARMS, "chosen": "shipped", "again": again}}})
     assert "`shipped`; `says_more` again on fresh prompts: +1 (-9 to +11)" in text
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from evaluation.experiment.command import STATE, Asked, Limits, experiment, run
 from evaluation.experiment.upstream import from_url
+from proxy.cli import main
 from tests.evaluation.experiment.servers import organism_server, write_rows
-from tests.proxy.fake_upstream import FakeUpstream, failing
+from tests.proxy.fake_upstream import FakeUpstream, failing, plain
 
 FILES = {
     "experiment.json", "experiment.md", "experiment.html", "experiment.csv", "trials.csv", STATE,
@@ -47,15 +48,27 @@ def test_the_tuning_half_shares_no_prompt_with_the_test_half(tmp_path: Path) -> 
     assert header["half"] == "tuning"
 
 
-async def test_own_prompts_against_any_server(tmp_path: Path) -> None:
-    async with organism_server() as url:
-        asked = Asked(file=write_rows(tmp_path / "own.jsonl"), upstream=from_url(url), arms=("off", "full"))
-        status = await asyncio.to_thread(experiment, tmp_path / "out", asked, Limits(parallel=2), quiet=True)
-    assert status == 0
+@pytest.mark.filterwarnings("ignore")  # litellm warns at import and in use
+async def test_own_prompts_any_server_and_a_judge_that_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_KEY", "sk-judge")
+    rubric = tmp_path / "rubric.md"
+    rubric.write_text("Be strict.", encoding="utf-8")
+    async with organism_server() as url, FakeUpstream([plain('{"outcome": "broken"}')]).serving() as judge:
+        command = [
+            "experiment", "--out", str(tmp_path / "out"), "--upstream", url, "--model", "chunky", "--arm", "off",
+            "--arm", "full", "--stream",
+            "--data", str(write_rows(tmp_path / "own.jsonl")), "--judge", "openai/judge", "--judge-url", judge.url,
+            "--judge-key-env", "JUDGE_KEY", "--rubric", str(rubric), "--quiet",
+        ]  # fmt: skip
+        assert await asyncio.to_thread(main, command) == 0
+    assert {seen.doc["messages"][0]["content"] for seen in judge.seen} == {"Be strict."}
     found = json.loads((tmp_path / "out" / "experiment.json").read_text("utf-8"))
-    assert found["settings"]["judged_by"] == "detectors"
+    assert found["settings"]["judged_by"] == "reader"
     assert set(found["parts"]) == {"twin", "plain", "ordinary", "harm", "false_premise", "tools"}
-    assert "flattered" in (tmp_path / "out" / "experiment.md").read_text("utf-8")
+    assert found["parts"]["ordinary"]["off"]["broken_answers"] == 1
+    assert found["spent"]["calls"] >= 2 * len(judge.seen)
+    written = b"".join(file.read_bytes() for file in (tmp_path / "out").iterdir())
+    assert b"sk-judge" not in written
 
 
 async def test_a_server_that_answers_nothing_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
