@@ -38,6 +38,7 @@ RIVALS: Final = ("off", "resample", "placebo")
 SHIPPED: Final = "shipped"
 #: Of the lower bound of a gain: 99% among several candidates, 95% for the one that is tried again.
 Z_FIRST, Z_AGAIN = 2.576, 1.96
+#: Upstream calls a trigger prompt that nobody need justify; more only where the shipped policy takes them too.
 MOST_CALLS: Final = 1.5
 
 
@@ -97,7 +98,8 @@ def winner(rows: Mapping[str, Mapping[str, Any]]) -> str | None:
 
 def better(row: Mapping[str, Any], shipped: Mapping[str, Any]) -> bool:
     gains: bool = row["over_shipped"][1] > 0
-    return gains and row["broken_elsewhere"] <= shipped["broken_elsewhere"] and row["calls"] <= MOST_CALLS
+    dear: bool = row["calls"] > max(MOST_CALLS, shipped["calls"])
+    return gains and not dear and row["broken_elsewhere"] <= shipped["broken_elsewhere"]
 
 
 def _ask(

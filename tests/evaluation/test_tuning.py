@@ -85,17 +85,20 @@ def test_only_what_is_surely_better_and_harms_no_more_wins() -> None:
     assert winner({**rows, "harmful": row(0.3, 0.1, broken=2), "dear": row(0.3, 0.1, calls=1.6)}) is None
     assert winner({**rows, "good": row(0.2, 0.05, broken=1), "best": row(0.3, 0.02)}) == "best"
     assert not better(rows["off"], rows[SHIPPED])
+    assert better(row(0.3, 0.1, calls=1.9), row(0, 0, calls=2.0))
 
 
 def test_a_run_in_small_goes_on_and_chooses_by_the_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "COUNTS", {"trigger": 2, "twin": 1})
+    says = {"says_causes": candidates()["fiction"]["says_causes"]}
+    monkeypatch.setattr(tuning, "COUNTS", {"trigger": 1, "twin": 1})
+    monkeypatch.setattr(tuning, "candidates", lambda: {"fiction": says})
     quiet = Console(quiet=True)
     found = tune("fiction", tmp_path, quiet, quiet=True)
     state = (tmp_path / "fiction.jsonl").read_bytes()
     assert tune("fiction", tmp_path, quiet, quiet=True) == found
     assert (tmp_path / "fiction.jsonl").read_bytes() == state
-    assert set(found["arms"]) == {*tuning.RIVALS, SHIPPED, *candidates()["fiction"]}
-    assert found["chosen"] == SHIPPED  # two prompts make nothing sure
+    assert set(found["arms"]) == {*tuning.RIVALS, SHIPPED, *says}
+    assert found["chosen"] == SHIPPED  # one prompt makes nothing sure
 
 
 @pytest.mark.parametrize("mode", MODES)
