@@ -1,7 +1,7 @@
 """`python -m evaluation.tuning`: other wordings and ladders against the shipped policies, on the organism's tuning half.
 
-One rule: nothing is chosen on a prompt of the test half. A candidate wins only where it is surely better, breaks no more, stays
-within the calls, and is better again on prompts that the choice has not seen.
+One rule: nothing is chosen on a prompt of the test half. The best candidate of a mode is tried again on fresh prompts, and wins
+only where it is surely better there, breaks no more and stays within the calls.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from policies.schema import Policy
 from proxy.scan import progress_bar
 
 SEED: Final = 20251124
-#: Prompts a mode that a candidate is chosen on, and fresh ones that a winner must win again.
+#: Prompts a mode on which the best candidate is found, and fresh ones on which it must win.
 COUNTS: Final[Mapping[Part, int]] = {"trigger": 80, "twin": 30, "harm": 30, "false_premise": 30}
 AGAIN: Final[Mapping[Part, int]] = {"trigger": 160, "twin": 60, "harm": 60, "false_premise": 60}
 RIVALS: Final = ("off", "resample", "placebo")
 SHIPPED: Final = "shipped"
-#: Of the lower bound of a gain: 99% among several candidates, 95% for the one that is tried again.
-Z_FIRST, Z_AGAIN = 2.576, 1.96
+#: Gains are sure at 99%: there are eight modes, and one in twenty would be too often.
+Z: Final = 2.576
 #: Upstream calls a trigger prompt that nobody need justify; more only where the shipped policy takes them too.
 MOST_CALLS: Final = 1.5
 
@@ -72,34 +72,40 @@ def model_digest() -> str:
 
 
 def tune(mode: Mode, out: Path, console: Console, *, quiet: bool = False) -> dict[str, Any]:
-    """Run or go on for one mode: figures of every arm, the candidate that won if any, and its second trial."""
+    """Run or go on for one mode: figures of every arm, what the best candidate does on fresh prompts, and what is chosen."""
     items = items_of(mode, COUNTS, SEED)
     arms = arms_of(mode)
     state = _ask(f"{mode}", items, arms, out, console, quiet=quiet)
     rows = _rows(items, state, list(arms))
-    won = winner(rows)
+    best = favourite(rows)
     found: dict[str, Any] = {
         "policy": fingerprint(load_library()[mode]), "prompts_sha256": digest_of(items), "arms": rows, "chosen": SHIPPED,
     }  # fmt: skip
-    if won is not None:
+    if best is not None:
         fresh = items_of(mode, AGAIN, SEED + 1)
-        pick = arms_of(mode, [won])
-        again = _rows(fresh, _ask(f"{mode}-again", fresh, pick, out, console, quiet=quiet), list(pick), Z_AGAIN)
+        pick = arms_of(mode, [best])
+        again = _rows(fresh, _ask(f"{mode}-again", fresh, pick, out, console, quiet=quiet), list(pick))
         found["again"] = again
-        found["chosen"] = won if better(again[won], again[SHIPPED]) else SHIPPED
+        found["chosen"] = best if wins(again[best], again[SHIPPED]) else SHIPPED
     return found
 
 
-def winner(rows: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The candidate with the highest gain among those that are better than the shipped policy; None without any."""
-    able = [name for name in rows if name not in (*RIVALS, SHIPPED) and better(rows[name], rows[SHIPPED])]
+def favourite(rows: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The candidate with the highest gain over the shipped policy among those that may be chosen; None without any gain."""
+    tried = [name for name in rows if name not in (*RIVALS, SHIPPED)]
+    able = [name for name in tried if rows[name]["over_shipped"][0] > 0 and _bearable(rows[name], rows[SHIPPED])]
     return max(able, key=lambda name: rows[name]["over_shipped"][0], default=None)
 
 
-def better(row: Mapping[str, Any], shipped: Mapping[str, Any]) -> bool:
-    gains: bool = row["over_shipped"][1] > 0
+def wins(row: Mapping[str, Any], shipped: Mapping[str, Any]) -> bool:
+    """Whether a candidate is surely better, on prompts on which it was not chosen."""
+    sure: bool = row["over_shipped"][1] > 0
+    return sure and _bearable(row, shipped)
+
+
+def _bearable(row: Mapping[str, Any], shipped: Mapping[str, Any]) -> bool:
     dear: bool = row["calls"] > max(MOST_CALLS, shipped["calls"])
-    return gains and not dear and row["broken_elsewhere"] <= shipped["broken_elsewhere"]
+    return not dear and row["broken_elsewhere"] <= shipped["broken_elsewhere"]
 
 
 def _ask(
@@ -113,7 +119,7 @@ def _ask(
         return asyncio.run(run_trials(settings, items, Plan(list(arms), "chunky"), out / f"{name}.jsonl", header, done=advance))
 
 
-def _rows(items: Sequence[Item], state: State, arms: Sequence[str], z: float = Z_FIRST) -> dict[str, dict[str, Any]]:
+def _rows(items: Sequence[Item], state: State, arms: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Arm -> figures of the triggers, the gain over the shipped policy, and answers to other prompts that it broke."""
     found = figures(items, state, arms, 1)
     triggers = {item.name for item in items if item.part == "trigger"}
@@ -127,7 +133,7 @@ def _rows(items: Sequence[Item], state: State, arms: Sequence[str], z: float = Z
     rows = {}
     for arm in arms:
         row = found["overall"][arm]
-        gain, low, high = against(SHIPPED, arm, mended=True).difference(z)
+        gain, low, high = against(SHIPPED, arm, mended=True).difference(Z)
         rows[arm] = {
             "n": row["n"], "misrouted": row["rate"], "right": round(row["right"] / row["n"], 4), "calls": row["calls"],
             "over_shipped": [round(gain, 4), round(low, 4), round(high, 4)],

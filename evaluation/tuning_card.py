@@ -48,5 +48,4 @@ def _chosen(found: Mapping[str, Any]) -> str:
     tried = [name for name in found.get("again", ()) if name not in ("off", "shipped")]
     if not tried:
         return f"`{found['chosen']}`"
-    gain, low, high = (round(100 * edge) for edge in found["again"][tried[0]]["over_shipped"])
-    return f"`{found['chosen']}`; `{tried[0]}` again on fresh prompts: {gain:+d} ({low:+d} to {high:+d})"
+    return f"`{found['chosen']}`; on fresh prompts `{tried[0]}` {_gain(found['again'][tried[0]])}"

@@ -15,7 +15,7 @@ from core.types import MODES, Mode
 from evaluation import tuning
 from evaluation.efficacy import frozen_items
 from evaluation.experiment.arms import settings_of
-from evaluation.tuning import AGAIN, COUNTS, SEED, SHIPPED, arms_of, better, candidates, fingerprint, items_of, tune, winner
+from evaluation.tuning import AGAIN, COUNTS, SEED, SHIPPED, arms_of, candidates, favourite, fingerprint, items_of, tune, wins
 from organism import wordings
 from organism.chunks import boundary
 from organism.prompts import TEST_SHARE
@@ -81,11 +81,12 @@ def row(gain: float, low: float, broken: int = 0, calls: float = 1.2) -> dict[st
 
 def test_only_what_is_surely_better_and_harms_no_more_wins() -> None:
     rows = {"off": row(-0.5, -0.6), SHIPPED: row(0, 0, broken=1)}
-    assert winner({**rows, "lucky": row(0.2, -0.01)}) is None
-    assert winner({**rows, "harmful": row(0.3, 0.1, broken=2), "dear": row(0.3, 0.1, calls=1.6)}) is None
-    assert winner({**rows, "good": row(0.2, 0.05, broken=1), "best": row(0.3, 0.02)}) == "best"
-    assert not better(rows["off"], rows[SHIPPED])
-    assert better(row(0.3, 0.1, calls=1.9), row(0, 0, calls=2.0))
+    assert favourite({**rows, "worse": row(-0.1, -0.2)}) is None
+    assert favourite({**rows, "harmful": row(0.3, 0.1, broken=2), "dear": row(0.3, 0.1, calls=1.6)}) is None
+    assert favourite({**rows, "good": row(0.2, 0.05, broken=1), "best": row(0.3, -0.02)}) == "best"
+    assert not wins(row(0.2, -0.01), rows[SHIPPED])
+    assert not wins(row(0.2, 0.01, broken=2), rows[SHIPPED])
+    assert wins(row(0.2, 0.01, calls=1.9), row(0, 0, calls=2.0))
 
 
 def test_a_run_in_small_goes_on_and_chooses_by_the_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,9 +106,9 @@ def test_a_run_in_small_goes_on_and_chooses_by_the_rule(tmp_path: Path, monkeypa
 def test_results_follow_from_their_rule(mode: Mode) -> None:
     found = RESULTS["modes"][mode]
     assert set(found["arms"]) == {*tuning.RIVALS, SHIPPED, *candidates()[mode]}
-    won = winner(found["arms"])
-    confirmed = won is not None and better(found["again"][won], found["again"][SHIPPED])
-    assert found["chosen"] == (won if confirmed else SHIPPED)
+    best = favourite(found["arms"])
+    won = best is not None and wins(found["again"][best], found["again"][SHIPPED])
+    assert found["chosen"] == (best if won else SHIPPED)
     assert found["chosen"] == SHIPPED, "what wins is shipped, and then measured again"
 
 

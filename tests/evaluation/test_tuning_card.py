@@ -29,7 +29,7 @@ def test_every_candidate_stands_in_it() -> None:
 def test_a_second_trial_is_told() -> None:
     again = {"off": row(0.4, -0.3), "shipped": row(0.7, 0), "says_more": row(0.7, 0.01)}
     text = table({**HEAD, "modes": {"code": {"arms": ARMS, "chosen": "shipped", "again": again}}})
-    assert "`shipped`; `says_more` again on fresh prompts: +1 (-9 to +11)" in text
+    assert "`shipped`; on fresh prompts `says_more` +1 (-9 to +11)" in text
 
 
 def test_it_is_put_between_its_marks(tmp_path: Path) -> None:
