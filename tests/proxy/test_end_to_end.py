@@ -20,7 +20,8 @@ from proxy import config
 from proxy.app import App
 from proxy.records import DecisionRecord
 
-SEEDS = (1, 2, 3, 4)
+#: Seeds among which a mode's first mis-routed and first right answer without the guard are looked for.
+SEEDS = range(1, 13)
 #: Whether the guard is on, and whether the answer is streamed.
 WAYS = [(guarded, streamed) for guarded in (False, True) for streamed in (False, True)]
 DOCUMENT: dict[str, Any] = {
@@ -42,21 +43,21 @@ class Answer:
     tokens: int
 
 
-Key = tuple[Mode, int, bool, bool]
+#: Mode, whether the unguarded answer is mis-routed, whether the guard is on, whether it is streamed.
+Key = tuple[Mode, bool, bool, bool]
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """One trigger prompt a mode; every answer by mode, seed, guarded and streamed."""
+    """One trigger prompt a mode, with one seed that mis-routes and one that does not; every answer to them."""
 
     prompts: Mapping[Mode, Prompt]
     answers: Mapping[Key, Answer]
     records: tuple[DecisionRecord, ...]
 
-    def wrong(self, mode: Mode, *, guarded: bool) -> int:
-        """Mis-routed answers, plain and streamed."""
-        found = [answer for (own, _, on, _), answer in self.answers.items() if own == mode and on is guarded]
-        return sum(judge(self.prompts[mode], answer.text).outcome == "misrouted" for answer in found)
+    def outcomes(self, *, wrong: bool, guarded: bool) -> list[str]:
+        """The oracle's, of the plain answers of all modes."""
+        return [judge(self.prompts[mode], self.answers[mode, wrong, guarded, False].text).outcome for mode in MODES]
 
 
 async def ask(client: AsyncOpenAI, prompt: Prompt, seed: int, *, streamed: bool) -> Answer:
@@ -80,6 +81,18 @@ async def ask(client: AsyncOpenAI, prompt: Prompt, seed: int, *, streamed: bool)
     return Answer(text, finish, tokens)
 
 
+async def find_seeds(client: AsyncOpenAI, prompt: Prompt) -> dict[bool, int]:
+    """A seed whose unguarded answer is mis-routed (True), and one whose is right (False)."""
+    found: dict[bool, int] = {}
+    for seed in SEEDS:
+        outcome = judge(prompt, (await ask(client, prompt, seed, streamed=False)).text).outcome
+        if outcome != "broken":
+            found.setdefault(outcome == "misrouted", seed)
+        if len(found) == 2:
+            return found
+    raise AssertionError(f"{prompt.text!r} is always or never mis-routed")
+
+
 async def play() -> Campaign:
     prompts = {mode: draw(mode, "trigger", Random(f"end to end/{mode}"), held_out=False) for mode in MODES}
     records: list[DecisionRecord] = []
@@ -93,9 +106,9 @@ async def play() -> Campaign:
             AsyncOpenAI(base_url=f"{base}/off/v1", api_key="none", max_retries=0) as off,
         ):
             for mode, prompt in prompts.items():
-                for seed in SEEDS:
+                for wrong, seed in (await find_seeds(off, prompt)).items():
                     for guarded, streamed in WAYS:
-                        answers[mode, seed, guarded, streamed] = await ask(
+                        answers[mode, wrong, guarded, streamed] = await ask(
                             on if guarded else off, prompt, seed, streamed=streamed
                         )
     finally:
@@ -108,29 +121,26 @@ def campaign() -> Campaign:
     return asyncio.run(play())
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_the_guard_makes_no_mode_worse(campaign: Campaign, mode: Mode) -> None:
-    assert campaign.wrong(mode, guarded=True) <= campaign.wrong(mode, guarded=False)
+def test_every_mode_misroutes_and_the_guard_puts_most_right(campaign: Campaign) -> None:
+    assert campaign.outcomes(wrong=True, guarded=False) == ["misrouted"] * len(MODES)
+    assert campaign.outcomes(wrong=True, guarded=True).count("right") > len(MODES) / 2
 
 
-def test_the_model_misroutes_and_the_guard_puts_most_right(campaign: Campaign) -> None:
-    before = sum(campaign.wrong(mode, guarded=False) for mode in MODES)
-    after = sum(campaign.wrong(mode, guarded=True) for mode in MODES)
-    assert before >= len(campaign.answers) / 8  # a quarter of the unguarded answers
-    assert after <= before / 2
-    assert sum(campaign.wrong(mode, guarded=False) > 0 for mode in MODES) >= 6
+def test_the_guard_leaves_most_right_answers_right(campaign: Campaign) -> None:
+    assert campaign.outcomes(wrong=False, guarded=False) == ["right"] * len(MODES)
+    assert campaign.outcomes(wrong=False, guarded=True).count("right") >= len(MODES) - 2
 
 
 @pytest.mark.parametrize("guarded", [False, True])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_stream_says_what_the_plain_answer_says(campaign: Campaign, mode: Mode, guarded: bool) -> None:
-    for seed in SEEDS:
-        assert campaign.answers[mode, seed, guarded, True] == campaign.answers[mode, seed, guarded, False]
+    for wrong in (False, True):
+        assert campaign.answers[mode, wrong, guarded, True] == campaign.answers[mode, wrong, guarded, False]
 
 
 def test_every_retry_stands_in_a_record(campaign: Campaign) -> None:
     on = [record for record in campaign.records if record.route == "on"]
-    assert len(on) == len(MODES) * len(SEEDS) * 2
+    assert len(on) == len(MODES) * 2 * 2
     assert {record.streamed for record in on} == {False, True}
     retried = [record for record in on if len(record.attempts) > 1]
     assert retried
