@@ -34,6 +34,7 @@ MAY_IMPORT = {
 #: File -> packages that it may import beside those, inside a function only; each with its reason.
 LAZY_IMPORTS: dict[str, tuple[frozenset[str], str]] = {
     "proxy/cli.py": (frozenset({"evaluation"}), "every command starts there; it costs nothing until it is typed"),
+    "proxy/cli_experiment.py": (frozenset({"evaluation"}), "`experiment` starts there; it costs nothing until it is typed"),
     "proxy/cli_attribute.py": (frozenset({"attribution"}), "`attribute` starts there; it costs nothing until it is typed"),
     "proxy/cli_audit.py": (frozenset({"audit"}), "`audit` starts there; it costs nothing until it is typed"),
 }
@@ -76,6 +77,7 @@ TASK_SPAWNERS: dict[str, str] = {
     "proxy/doctor_network.py": "asks every upstream side by side",
     "proxy/upstream/hedging.py": "two calls race, and the loser is cancelled",
     "proxy/upgrade.py": "the two directions of a connection that is no longer HTTP",
+    "evaluation/experiment/trials.py": "an experiment asks several requests at once",
     "proxy/app.py": "tasks of the worker itself: the observer, the file watch, reloads by signal",
     "proxy/workers.py": "one task a worker that waits for its death, and one that looks at what they count",
 }
@@ -119,7 +121,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
 #: Who may import litellm.
 LITELLM = frozenset({f"proxy/upstream/litellm{part}.py" for part in ("", "_apis", "_dropped")})
 #: Test files that mirror no single source: suites over many.
-SUITES = frozenset({"detectors/test_conformance.py", "detectors/test_hard_cases.py"})
+SUITES = frozenset({"detectors/test_conformance.py", "detectors/test_hard_cases.py", "proxy/test_end_to_end.py"})
 
 
 @cache
