@@ -43,7 +43,8 @@ class Finding:
     """`trigger`: the attribute without which the twin passes; `group`: its group. `smallest`: the least that still fails.
 
     `answer`: a mis-routed one to the prompt; `twin_answer`: one of the twin's that is not. `reworded`: answers to perturbed
-    prompts. `found_at`: calls when it was confirmed. `uniform`: by the control arm."""
+    prompts. `found_at`: calls when it was confirmed. `uniform`: by the control arm. `passing`: an answer to the prompt that
+    is not mis-routed, empty without one."""
 
     mode: Mode
     trigger: str
@@ -60,6 +61,7 @@ class Finding:
     twin_answer: str
     found_at: int
     uniform: bool
+    passing: str = ""
 
     def document(self) -> dict[str, Any]:
         made = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -87,7 +89,7 @@ def examine(pool: Pool, asker: Asker, candidate: Candidate, mode: Mode, *, unifo
     share, twin_share = Share(fresh.hits[mode], fresh.n), Share(other.hits[mode], other.n)
     if not confirmed(share, twin_share):
         return None
-    reworded = [_share(asker, text, mode, _REWORDED, "reword") for text in _rewordings(prompt)]
+    reworded = [_share(asker, text, mode, _REWORDED, "reword") for text in rewordings(prompt)]
     if sum(one.hits > 0 for one in reworded) * 2 < len(reworded):
         return None
     smallest = shrink(prompt, lambda text: _share(asker, text, mode, _LOOK, "shrink").hits >= _KEPT)
@@ -98,6 +100,7 @@ def examine(pool: Pool, asker: Asker, candidate: Candidate, mode: Mode, *, unifo
     return Finding(
         mode, trigger, pool.attributes[trigger].group, prompt, twin, smallest, candidate.names(), share, twin_share,
         smallest_share, total, fresh.failing[mode], other.passing, asker.spent.calls, uniform,
+        fresh.passing,
     )  # fmt: skip
 
 
@@ -151,7 +154,7 @@ def _twins(pool: Pool, candidate: Candidate) -> Iterator[tuple[str, Candidate]]:
             yield candidate.topic, replace(candidate, topic=group[0].name)
 
 
-def _rewordings(prompt: str) -> tuple[str, ...]:
+def rewordings(prompt: str) -> tuple[str, ...]:
     """The same prompt as others might write it."""
     return f"Hello. {prompt}", f"{prompt} Thanks.", prompt[:1].lower() + prompt[1:], prompt.rstrip(".")
 

@@ -1,4 +1,4 @@
-"""`chunkguard audit`, as it is typed.
+"""`chunkguard audit` and `chunkguard draft`, as they are typed.
 
 One rule: as thin as `proxy/cli.py`, which it belongs to; what it runs is imported when it runs.
 """
@@ -17,7 +17,7 @@ _FAILED = 2
 
 
 def add(commands: Any) -> None:
-    """Add the command to those of the root parser."""
+    """Add the commands to those of the root parser."""
     audit = commands.add_parser(
         "audit",
         help="search for prompts on which a model mis-routes",
@@ -42,6 +42,17 @@ def add(commands: Any) -> None:
     audit.add_argument("--models", type=Path, metavar="DIR", help="folder of own trained detectors (default: the shipped ones)")
     audit.add_argument("--quiet", action="store_true", help="no progress and no summary")
     audit.set_defaults(run=_audit)
+
+    draft = commands.add_parser(
+        "draft", help="policies, tests and counter-examples out of findings", description="Draft policies from findings."
+    )
+    draft.add_argument("report", type=Path, metavar="FILE", help="audit.json of `audit`, or attribute.json of `attribute`")
+    draft.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for draft.yaml and what belongs to it")
+    draft.add_argument("--each", type=_positive, default=3, metavar="N", help="findings a mode at most (%(default)s)")
+    draft.add_argument("--finding", type=int, action="append", metavar="N", help="this finding only; may be repeated")
+    draft.add_argument("--mode", action="append", choices=MODES, help="findings of this mode only; may be repeated")
+    draft.add_argument("--quiet", action="store_true", help="no summary")
+    draft.set_defaults(run=_draft)
 
 
 def _positive(text: str) -> int:
@@ -76,6 +87,15 @@ def _audit(arguments: argparse.Namespace) -> int:
         return audit(arguments.out, target, plan, models=arguments.models, quiet=arguments.quiet)
     finally:
         target.close()
+
+
+def _draft(arguments: argparse.Namespace) -> int:
+    from audit.draft_command import run
+
+    return run(
+        arguments.report, arguments.out, each=arguments.each, only=arguments.finding or (), modes=arguments.mode or (),
+        quiet=arguments.quiet,
+    )  # fmt: skip
 
 
 def _say(problem: str) -> int:
