@@ -104,6 +104,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "organism/training": "tests/organism/test_training.py",
     "evaluation/style.py": "tests/evaluation/test_plots.py",
     "audit/cases.py": "tests/audit/test_drafts.py",
+    "audit/embedding.py": "tests/audit/test_own.py",
     "audit/draft_command.py": "tests/audit/test_drafts.py",
     "attribution/exemplars.py": "tests/attribution/test_command.py",
     "attribution/exports.py": "tests/attribution/test_command.py",
