@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.types import MODES
+from proxy.cli_attribute import lacks
 
 _FAILED = 2
 
@@ -89,6 +90,8 @@ def _amount(text: str) -> float:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
+    if lacks("audit"):
+        return _FAILED
     from audit.command import audit
     from audit.reading import ReaderSpec
     from audit.search import Plan
@@ -136,6 +139,8 @@ def _key(name: str | None) -> str:
 
 
 def _draft(arguments: argparse.Namespace) -> int:
+    if lacks("draft"):
+        return _FAILED
     from audit.draft_command import run
 
     return run(
