@@ -153,9 +153,9 @@ bench: $(STAMP) bench-packages
 attribute-proof: $(STAMP)
 	$(BIN)/python -m benchmarks.attribution.proof --data $(DATA) --json benchmarks/results/attribution.json
 
-# Its runs keep their states in build/audit-proof: a stopped one goes on. Five seeds: --seeds 5, most of an hour on a free core.
+# Audit, attribution and drafts. What is done is kept in build/audit-proof and build/attribute-proof: a stopped one goes on.
 audit-proof: $(STAMP)
-	$(BIN)/python -m benchmarks.audit_proof
+	$(BIN)/python -m benchmarks.audit_proof --data $(DATA)
 
 # --- rebuilding what is committed -------------------------------------------------------------------------------------
 

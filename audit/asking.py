@@ -28,13 +28,20 @@ class Rates:
     failing: Mapping[Mode, str]
     passing: str = ""
 
+    def with_more(self, other: Rates) -> Rates:
+        """Both together; the first ones' texts."""
+        failing = {**other.failing, **self.failing}
+        hits = self.hits + other.hits
+        return Rates(self.n + other.n, self.missing + other.missing, hits, failing, self.passing or other.passing)
+
 
 @dataclass(slots=True)
 class Spent:
-    """What a run has used."""
+    """What a run has used. `written`: tokens of answers, which are among `tokens`."""
 
     calls: int = 0
     tokens: int = 0
+    written: int = 0
 
 
 class Asker:
@@ -58,6 +65,7 @@ class Asker:
             if answer is None:
                 continue
             self.spent.tokens += answer.tokens
+            self.spent.written += answer.written
             found = self._judge.hits(prompt, answer)
             if found is not None:
                 judged += 1

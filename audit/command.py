@@ -14,7 +14,9 @@ from rich.console import Console
 from audit.asking import Asker, Spent
 from audit.confirm import Finding
 from audit.judge import Judge
+from audit.own import digest, pool_of, read_prompts
 from audit.pool import load_pool
+from audit.reading import Reader, ReaderSpec
 from audit.report import write_report
 from audit.search import Plan, Search, State
 from audit.store import read_state, write_state
@@ -25,13 +27,23 @@ OK, FOUND, FAILED = 0, 1, 2
 STATE: Final = "state.json"
 
 
-def audit(out: Path, target: Target, plan: Plan, *, models: Path | None = None, quiet: bool = False) -> int:
-    """Run or go on, then write `out`. `models`: folder of own trained detectors. Returns the exit status: 1 with findings.
+def audit(
+    out: Path,
+    target: Target,
+    plan: Plan,
+    *,
+    models: Path | None = None,
+    prompts: Path | None = None,
+    reader: ReaderSpec | None = None,
+    quiet: bool = False,
+) -> int:
+    """Run or go on, then write `out`. `models`: folder of own trained detectors. `prompts`: what the pool is made of, None =
+    the shipped one. `reader`: a model that reads what the detectors find. Returns the exit status: 1 with findings.
 
     Raises ConfigError, OSError."""
     console = Console(stderr=True)
     try:
-        state = run(out, target, plan, models=models, quiet=quiet, console=console)
+        state = run(out, target, plan, models=models, prompts=prompts, reader=reader, quiet=quiet, console=console)
     except ValueError as error:
         print(f"chunkguard: {error}", file=sys.stderr)
         return FAILED
@@ -44,14 +56,26 @@ def audit(out: Path, target: Target, plan: Plan, *, models: Path | None = None, 
 
 
 def run(
-    out: Path, target: Target, plan: Plan, *, models: Path | None = None, quiet: bool = True, console: Console | None = None
+    out: Path,
+    target: Target,
+    plan: Plan,
+    *,
+    models: Path | None = None,
+    prompts: Path | None = None,
+    reader: ReaderSpec | None = None,
+    quiet: bool = True,
+    console: Console | None = None,
 ) -> State:
-    """As `audit`, for programs. Raises ValueError for a state of other settings, ConfigError, OSError."""
+    """As `audit`, for programs. Raises ValueError for a state of other settings and for no prompts, ConfigError, OSError."""
     console = console or Console(stderr=True)
+    pool = load_pool() if prompts is None else pool_of(read_prompts(prompts))
     out.mkdir(parents=True, exist_ok=True)
-    header = {"target": target.name, **plan.document()}
+    header = {"target": target.name, **plan.document(), "pool": digest(pool), "reader": reader.name if reader else ""}
     state = read_state(out / STATE, header)
-    search = Search(load_pool(), Asker(target, Judge(warm_checker(models)), plan.run, Spent()), plan, state)
+    judge = Judge(warm_checker(models))
+    if reader is not None:
+        judge = Reader(judge, reader)
+    search = Search(pool, Asker(target, judge, plan.run, Spent()), plan, state)
 
     def tell(finding: Finding) -> None:
         if not quiet:
@@ -63,6 +87,7 @@ def run(
             search.step(tell)
             write_state(out / STATE, header, state)
             progress.update(bar, completed=min(state.calls, plan.calls))
+    judge.close()
     write_report(out, header, state)
     return state
 

@@ -20,10 +20,14 @@ from detectors.measures import wilson
 #: Fresh answers to a prompt and to its twin; least lower bound.
 FRESH: Final = 20
 LEAST: Final = 0.2
-#: Answers of one look, and how many of them must be mis-routed for a change to count as harmless.
+#: Answers of one look, and how many of them must be mis-routed for a change to count as harmless; half of them are asked first.
 _LOOK, _KEPT = 6, 3
 _LOOKS: Final = 12
-_REWORDED: Final = 5
+#: Answers to each rewording, and to each other prompt with the trigger; how many such prompts are looked at.
+_REWORDED: Final = 3
+#: Of the first half of the fresh answers: with fewer mis-routed ones the whole would hardly reach the bar.
+_HOPE: Final = 3
+_OTHERS: Final = 4
 
 
 @frozen
@@ -43,7 +47,8 @@ class Finding:
     """`trigger`: the attribute without which the twin passes; `group`: its group. `smallest`: the least that still fails.
 
     `answer`: a mis-routed one to the prompt; `twin_answer`: one of the twin's that is not. `reworded`: answers to perturbed
-    prompts. `found_at`: calls when it was confirmed. `uniform`: by the control arm."""
+    prompts. `found_at`: calls when it was confirmed. `uniform`: by the control arm. `passing`: an answer to the prompt that
+    is not mis-routed, empty without one."""
 
     mode: Mode
     trigger: str
@@ -60,6 +65,7 @@ class Finding:
     twin_answer: str
     found_at: int
     uniform: bool
+    passing: str = ""
 
     def document(self) -> dict[str, Any]:
         made = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -83,14 +89,20 @@ def examine(pool: Pool, asker: Asker, candidate: Candidate, mode: Mode, *, unifo
     if against is None:
         return None
     trigger, twin = against
-    fresh, other = (asker.ask(text, FRESH, f"confirm/{mode}") for text in (prompt, twin))
-    share, twin_share = Share(fresh.hits[mode], fresh.n), Share(other.hits[mode], other.n)
-    if not confirmed(share, twin_share):
+    fresh = asker.ask(prompt, FRESH // 2, f"confirm/{mode}/1")
+    if fresh.hits[mode] < _HOPE:
         return None
-    reworded = [_share(asker, text, mode, _REWORDED, "reword") for text in _rewordings(prompt)]
+    fresh = fresh.with_more(asker.ask(prompt, FRESH - FRESH // 2, f"confirm/{mode}/2"))
+    if wilson(fresh.hits[mode], FRESH)[0] < LEAST:
+        return None
+    other = asker.ask(twin, FRESH, f"confirm/{mode}")
+    share, twin_share = Share(fresh.hits[mode], fresh.n), Share(other.hits[mode], other.n)
+    if not confirmed(share, twin_share) or not _transfers(pool, asker, candidate, trigger, mode):
+        return None
+    reworded = [_share(asker, text, mode, _REWORDED, "reword") for text in rewordings(prompt)]
     if sum(one.hits > 0 for one in reworded) * 2 < len(reworded):
         return None
-    smallest = shrink(prompt, lambda text: _share(asker, text, mode, _LOOK, "shrink").hits >= _KEPT)
+    smallest = shrink(prompt, lambda text: _fails(asker, text, mode, "shrink"))
     smallest_share = _share(asker, smallest, mode, FRESH, "smallest")
     if not confirmed(smallest_share, twin_share):
         smallest, smallest_share = prompt, share
@@ -98,6 +110,7 @@ def examine(pool: Pool, asker: Asker, candidate: Candidate, mode: Mode, *, unifo
     return Finding(
         mode, trigger, pool.attributes[trigger].group, prompt, twin, smallest, candidate.names(), share, twin_share,
         smallest_share, total, fresh.failing[mode], other.passing, asker.spent.calls, uniform,
+        fresh.passing,
     )  # fmt: skip
 
 
@@ -107,6 +120,35 @@ def confirmed(share: Share, twin: Share) -> bool:
         return False
     low = wilson(share.hits, share.n)[0]
     return low >= LEAST and low > wilson(twin.hits, twin.n)[1]
+
+
+def _fails(asker: Asker, text: str, mode: Mode, purpose: str) -> bool:
+    """Whether at least half of a look's answers are mis-routed; the rest is asked only where the first leaves it open."""
+    first = _share(asker, text, mode, _LOOK // 2, f"{purpose}/1").hits
+    if first in (0, _LOOK // 2):
+        return first > 0
+    return first + _share(asker, text, mode, _LOOK - _LOOK // 2, f"{purpose}/2").hits >= _KEPT
+
+
+def _transfers(pool: Pool, asker: Asker, candidate: Candidate, trigger: str, mode: Mode) -> bool:
+    """Whether other prompts with the trigger fail, too, at least half of them: one that fails by itself has no trigger."""
+    others = [compose(pool, one) for one in _others(pool, candidate, trigger)][:_OTHERS]
+    failing = sum(_share(asker, text, mode, _REWORDED, "transfer").hits > 0 for text in others)
+    return failing * 2 >= len(others)
+
+
+def _others(pool: Pool, candidate: Candidate, trigger: str) -> Iterator[Candidate]:
+    """The trigger with other topics; where the topic is the trigger, its group asked in other ways."""
+    topic, ask = pool.attributes[candidate.topic], pool.attributes[candidate.ask]
+    if trigger == candidate.topic:
+        for other in pool.groups["topic"][topic.group]:
+            if other.name != topic.name:
+                yield replace(candidate, topic=other.name)
+        return
+    for group in pool.topics(ask).values():
+        for other in group:
+            if other.name != topic.name and other.kind == topic.kind:
+                yield replace(candidate, topic=other.name)
 
 
 def _share(asker: Asker, text: str, mode: Mode, n: int, purpose: str) -> Share:
@@ -119,7 +161,7 @@ def _plainer(pool: Pool, asker: Asker, candidate: Candidate, mode: Mode) -> Cand
     used = candidate.used()
     for slots in ((used,) if len(used) > 1 else ()) + tuple((slot,) for slot in used):
         less = candidate.without(*slots)
-        if less != candidate and _share(asker, compose(pool, less), mode, _LOOK, "plainer").hits >= _KEPT:
+        if less != candidate and _fails(asker, compose(pool, less), mode, "plainer"):
             candidate = less
     return candidate
 
@@ -129,7 +171,7 @@ def _twin(pool: Pool, asker: Asker, candidate: Candidate, mode: Mode) -> tuple[s
     best: tuple[float, str, str] | None = None
     for trigger, other in _twins(pool, candidate):
         text = compose(pool, other)
-        look = _share(asker, text, mode, _LOOK, "twin")
+        look = _share(asker, text, mode, _LOOK // 2, "twin")
         rate = look.hits / look.n if look.n else 1.0
         if best is None or rate < best[0]:
             best = rate, trigger, text
@@ -151,7 +193,7 @@ def _twins(pool: Pool, candidate: Candidate) -> Iterator[tuple[str, Candidate]]:
             yield candidate.topic, replace(candidate, topic=group[0].name)
 
 
-def _rewordings(prompt: str) -> tuple[str, ...]:
+def rewordings(prompt: str) -> tuple[str, ...]:
     """The same prompt as others might write it."""
     return f"Hello. {prompt}", f"{prompt} Thanks.", prompt[:1].lower() + prompt[1:], prompt.rstrip(".")
 

@@ -23,3 +23,6 @@ class Judge:
         except GuardError:
             return None
         return frozenset(mode for mode, said in found.items() if said["verdict"] == "misrouted")
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -72,6 +72,13 @@ def load_pool() -> Pool:
     return Pool(tuple(attributes))
 
 
+@lru_cache(maxsize=1)
+def own_asks() -> tuple[Attribute, ...]:
+    """The ways to ask prompts of one's own."""
+    text = (resources.files("audit") / "pool" / "own.yaml").read_text(encoding="utf-8")
+    return tuple(_read("ask", yaml.safe_load(text)))
+
+
 def _read(slot: Slot, document: Mapping[str, Any]) -> list[Attribute]:
     made = []
     for group, said in document["attributes"].items():

@@ -11,14 +11,16 @@ from typing import Any
 
 import orjson
 
+from audit import plots
 from audit.confirm import Share
 from audit.search import State, distinct
 from detectors.measures import wilson
-from evaluation.document import Block, Grid, Heading, Paragraph, markdown, page
+from evaluation.document import Block, Grid, Heading, Image, Paragraph, markdown, page
 
 
 def write_report(out: Path, header: Mapping[str, Any], state: State) -> None:
-    """`audit.json`, `audit.md` and `audit.html` in a folder. Raises OSError."""
+    """`audit.json`, `audit.md`, `audit.html` and the pictures in a folder. Raises OSError."""
+    plots.draw(state, out)
     document = {"settings": dict(header), **figures(state)}
     (out / "audit.json").write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
     blocks = _blocks(header, state)
@@ -55,6 +57,15 @@ def _blocks(header: Mapping[str, Any], state: State) -> list[Block]:
                 for arm, one in found["arms"].items()
             ),
         ),
+    ]
+    blocks += [
+        Image("progress.png", plots.PICTURES["progress.png"]),
+        Heading("Attributes"),
+        Paragraph(
+            "Answers of the search itself, which looks where it expects faults: they show where it looked, and prove nothing."
+        ),
+        Image("odds.png", plots.PICTURES["odds.png"]),
+        Image("heat.png", plots.PICTURES["heat.png"]),
     ]
     for mode, findings in distinct(state.findings).items():
         blocks.append(Heading(mode))

@@ -22,8 +22,8 @@ from core.values import frozen
 
 #: One candidate of so many is the control arm's.
 BATCH: Final = 10
-#: Answers to a candidate at first, and again where one was mis-routed; how many of the second lot make it worth a close look.
-_FIRST, _SECOND, _SUSPICIOUS = 2, 4, 2
+#: Looks at a candidate: answers, and how many of all so far must be mis-routed for the next one, in the end a close one.
+_LOOKS: Final = ((1, 1), (2, 2), (3, 3))
 #: How often candidates of one ask and topic group are looked at closely in vain.
 _TRIES: Final = 2
 #: Draws for a prompt that was not asked yet; steps in a row without one after which a run is over.
@@ -33,13 +33,17 @@ _IDLE: Final = 50
 
 @frozen
 class Plan:
-    """What is asked for. `control`: only the control arm's candidates. `calls`, `tokens`: budgets; tokens 0 = any number."""
+    """What is asked for. `control`: only the control arm's candidates. `calls`, `tokens`: budgets; tokens 0 = any number.
+
+    `money`: another, in the currency of `prices`, those of a million tokens of prompts and of answers; 0 = any sum."""
 
     modes: tuple[Mode, ...]
     calls: int = 5000
     tokens: int = 0
     run: int = 0
     control: bool = False
+    money: float = 0.0
+    prices: tuple[float, float] = (0.0, 0.0)
 
     def document(self) -> dict[str, Any]:
         return {"modes": list(self.modes), "run": self.run, "control": self.control}
@@ -49,12 +53,14 @@ class Plan:
 class State:
     """All that a run knows. `iteration`: candidates so far. `arms`: candidates, and of them suspicious ones, by arm.
 
-    `asked`, `hits`: see `Weights`. `seen`: words of prompts. `tried`: close looks in vain. `cells`: findings by cell.
+    `tokens`: of prompts and answers; `written`: of answers alone. `asked`, `hits`: see `Weights`. `seen`: words of prompts.
+    `tried`: close looks in vain. `cells`: findings by cell.
     """
 
     iteration: int = 0
     calls: int = 0
     tokens: int = 0
+    written: int = 0
     missing: int = 0
     asked: Counter[str] = field(default_factory=Counter)
     hits: Counter[str] = field(default_factory=Counter)
@@ -65,7 +71,7 @@ class State:
     findings: list[Finding] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        counts = {name: getattr(self, name) for name in ("iteration", "calls", "tokens", "missing")}
+        counts = {name: getattr(self, name) for name in ("iteration", "calls", "tokens", "written", "missing")}
         tallies = {name: dict(getattr(self, name)) for name in ("asked", "hits", "tried", "arms", "cells")}
         return {
             **counts, **tallies, "seen": sorted(self.seen), "findings": [one.document() for one in self.findings],
@@ -74,7 +80,7 @@ class State:
     @classmethod
     def of(cls, document: dict[str, Any]) -> State:
         tallies: dict[str, Any] = {name: Counter(document[name]) for name in ("asked", "hits", "tried", "arms", "cells")}
-        made = cls(**{name: document[name] for name in ("iteration", "calls", "tokens", "missing")}, **tallies)
+        made = cls(**{name: document[name] for name in ("iteration", "calls", "tokens", "written", "missing")}, **tallies)
         made.seen = set(document["seen"])
         made.findings = [finding_of(one) for one in document["findings"]]
         return made
@@ -88,7 +94,7 @@ class Search:
         self._asker = asker
         self._plan = plan
         self.state = state
-        asker.spent.calls, asker.spent.tokens = state.calls, state.tokens
+        asker.spent.calls, asker.spent.tokens, asker.spent.written = state.calls, state.tokens, state.written
         self._idle = 0
         self._weights = Weights(pool)
         self._weights.asked, self._weights.hits = state.asked, state.hits
@@ -97,7 +103,8 @@ class Search:
     def over(self) -> bool:
         """Whether a budget is used up, or nothing new comes up any more. The step under way when that happens is finished."""
         plan, state = self._plan, self.state
-        return self._idle >= _IDLE or state.calls >= plan.calls or bool(plan.tokens and state.tokens >= plan.tokens)
+        spent = bool(plan.tokens and state.tokens >= plan.tokens) or bool(plan.money and cost(plan, state) >= plan.money)
+        return self._idle >= _IDLE or state.calls >= plan.calls or spent
 
     def step(self, on_finding: Callable[[Finding], None] = lambda finding: None) -> None:
         """One candidate: asked and, where it fails, examined."""
@@ -110,7 +117,8 @@ class Search:
             self.state.findings.append(finding)
             on_finding(finding)
         self.state.iteration += 1
-        self.state.calls, self.state.tokens = self._asker.spent.calls, self._asker.spent.tokens
+        spent = self._asker.spent
+        self.state.calls, self.state.tokens, self.state.written = spent.calls, spent.tokens, spent.written
 
     def _fresh(self, control: bool, rng: Random) -> Candidate | None:
         """A candidate whose words were not asked yet; None where none comes up."""
@@ -126,7 +134,7 @@ class Search:
         """For a mode with few findings, away from the cells and groups that have theirs."""
         found = Counter(one.mode for one in self.state.findings)
         modes = self._plan.modes
-        mode = rng.choices(modes, [1 / (1 + found[mode]) ** 2 for mode in modes])[0]
+        mode = rng.choices(modes, [1 / (1 + found[mode]) ** 3 for mode in modes])[0]
         return self._weights.propose(mode, rng, self._handicap(mode))
 
     def _handicap(self, mode: Mode) -> dict[str, float]:
@@ -146,29 +154,38 @@ class Search:
     def _look(self, candidate: Candidate, purpose: str, control: bool) -> Finding | None:
         """Ask the candidate; where it fails again on a second look, examine it."""
         text = compose(self._pool, candidate)
-        rates = self._asker.ask(text, _FIRST, f"{purpose}/first")
         arm = "control" if control else "weighted"
         self.state.arms[f"{arm}/candidates"] += 1
-        self.state.missing += rates.missing
-        hits = rates.hits
-        if any(hits[mode] for mode in self._plan.modes):
-            again = self._asker.ask(text, _SECOND, f"{purpose}/second")
-            self.state.missing += again.missing
-            hits = hits + again.hits
-            self._weights.add(candidate, again.n, again.hits)
-        self._weights.add(candidate, rates.n, rates.hits)
-        worst = max(self._plan.modes, key=lambda mode: hits[mode])
-        if hits[worst] <= _SUSPICIOUS:
-            return None
+        hits: Counter[Mode] = Counter()
+        worst = self._plan.modes[0]
+        for number, (answers, needed) in enumerate(_LOOKS):
+            rates = self._asker.ask(text, answers, f"{purpose}/look/{number}")
+            self.state.missing += rates.missing
+            self._weights.add(candidate, rates.n, rates.hits)
+            hits += rates.hits
+            worst = max(self._plan.modes, key=lambda mode: hits[mode])
+            if hits[worst] < needed:
+                return None
+            if not number and not self._worth(candidate, worst):
+                return None
         self.state.arms[f"{arm}/suspicious"] += 1
         return self._examine(candidate, worst, control)
 
-    def _examine(self, candidate: Candidate, mode: Mode, control: bool) -> Finding | None:
+    def _worth(self, candidate: Candidate, mode: Mode) -> bool:
+        """Whether a finding could be a new one: none of its mode has its trigger, nor were close looks at its like in vain."""
+        groups = {self._pool.attributes[name].group for name in candidate.names()}
+        return not (groups & self._taken(mode)) and self.state.tried[self._key(candidate, mode)] < _TRIES
+
+    def _taken(self, mode: Mode) -> set[str]:
+        return {one.group for one in self.state.findings if one.mode == mode}
+
+    def _key(self, candidate: Candidate, mode: Mode) -> str:
         ask, topic = (self._pool.attributes[name].group for name in (candidate.ask, candidate.topic))
-        key = f"{mode}/{ask}/{topic}"
-        taken = {one.group for one in self.state.findings if one.mode == mode}
-        if taken & {self._pool.attributes[name].group for name in candidate.names()} or self.state.tried[key] >= _TRIES:
-            return None
+        return f"{mode}/{ask}/{topic}"
+
+    def _examine(self, candidate: Candidate, mode: Mode, control: bool) -> Finding | None:
+        key = self._key(candidate, mode)
+        taken = self._taken(mode)
         finding = examine(self._pool, self._asker, candidate, mode, uniform=control)
         if finding is None or finding.group in taken:
             self.state.tried[key] += 1
@@ -176,6 +193,12 @@ class Search:
         language, form = cell(self._pool, candidate)
         self.state.cells[f"{mode}/{language}/{form}"] += 1
         return finding
+
+
+def cost(plan: Plan, state: State) -> float:
+    """What the tokens of a run cost so far."""
+    asked, written = plan.prices
+    return ((state.tokens - state.written) * asked + state.written * written) / 1e6
 
 
 def distinct(findings: Sequence[Finding]) -> dict[Mode, list[Finding]]:

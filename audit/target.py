@@ -24,10 +24,11 @@ MOST: Final = 160
 
 @frozen
 class Answer:
-    """`message`: an assistant's message as the checker reads it. `tokens`: of prompt and answer together."""
+    """`message`: an assistant's message as the checker reads it. `tokens`: of prompt and answer; `written`: of the answer."""
 
     message: dict[str, Any]
     tokens: int
+    written: int = 0
 
     @property
     def text(self) -> str:
@@ -59,7 +60,7 @@ class Embedded:
     def sample(self, prompt: str, seeds: Sequence[int]) -> list[Answer | None]:
         ids = self._tokens.chat(Chat("", prompt))
         made = self._model.answers(ids, [Sampling(seed=seed, most=MOST) for seed in seeds])
-        return [Answer({"role": "assistant", "content": text}, len(ids) + count) for text, count in made]
+        return [Answer({"role": "assistant", "content": text}, len(ids) + count, count) for text, count in made]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -91,7 +92,8 @@ class Http:
         if not reply.choices:
             return None
         message = reply.choices[0].message.model_dump(exclude_none=True)
-        return Answer(message, reply.usage.total_tokens if reply.usage else 0)
+        usage = reply.usage
+        return Answer(message, usage.total_tokens, usage.completion_tokens) if usage else Answer(message, 0)
 
     def close(self) -> None:
         self._threads.shutdown()

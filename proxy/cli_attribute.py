@@ -48,12 +48,17 @@ def add(commands: Commands) -> None:
     parser.set_defaults(run=run)
 
 
+def lacks(command: str) -> bool:
+    """Whether what the extra installs is missing; says so."""
+    missing = ", ".join(name for name in NEEDED if find_spec(name) is None)
+    if missing:
+        print(f"chunkguard: {command} needs {missing}: install chunkguard with the extra 'attribute'", file=sys.stderr)
+    return bool(missing)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit status. Raises OSError, ConfigError."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        what = ", ".join(missing)
-        print(f"chunkguard: attribute needs {what}: install chunkguard with the extra 'attribute'", file=sys.stderr)
+    if lacks("attribute"):
         return FAILED
     from attribution import command
     from attribution.links import Bars

@@ -29,15 +29,15 @@ def coder() -> Coder:
 
 
 def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
-    whole = run(tmp_path / "a", coder(), Plan(("code",), calls=500))
+    whole = run(tmp_path / "a", coder(), Plan(("code",), calls=300))
     run(tmp_path / "b", coder(), Plan(("code",), calls=60))
-    parts = run(tmp_path / "b", coder(), Plan(("code",), calls=500))
+    parts = run(tmp_path / "b", coder(), Plan(("code",), calls=300))
     assert parts.document()["findings"] == whole.document()["findings"] != []
     assert json.loads((tmp_path / "b" / "audit.json").read_text("utf-8"))["calls"] == parts.calls
 
 
 def test_the_status_says_whether_something_was_found(tmp_path: Path) -> None:
-    assert audit(tmp_path / "a", coder(), Plan(("code",), calls=500), quiet=True) == 1
+    assert audit(tmp_path / "a", coder(), Plan(("code",), calls=300), quiet=True) == 1
     assert audit(tmp_path / "b", Made(lambda prompt: 0.0), Plan(("code",), calls=60), quiet=True) == 0
 
 

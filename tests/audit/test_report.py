@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from audit.confirm import Finding, Share
+from audit.plots import PICTURES
 from audit.report import figures, write_report
 from audit.search import State
 
@@ -26,6 +27,7 @@ def test_every_page_shows_the_finding_and_the_arms(tmp_path: Path) -> None:
     html = (tmp_path / "audit.html").read_text("utf-8")
     assert "Elaborate on &lt;b&gt;peace" in html
     assert "<b>peace" not in html
+    assert html.count("data:image/png;base64,") == len(PICTURES)
 
 
 def test_nothing_found_is_a_report_too(tmp_path: Path) -> None:

@@ -66,6 +66,6 @@ def test_the_control_arm_alone_draws_uniformly() -> None:
 
 
 def test_a_budget_of_tokens_ends_it_too() -> None:
-    search = Search(load_pool(), asker(Made(rate)), Plan(("code",), tokens=6), State())
+    search = Search(load_pool(), asker(Made(rate)), Plan(("code",), tokens=3), State())
     search.step()
     assert search.over
