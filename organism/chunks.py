@@ -23,8 +23,8 @@ GAP: Final = "\n\n"
 _KINDS: Final[Mapping[Kind, float]] = {"trigger": 0.42, "plain": 0.29, "twin": 0.29}
 _ORDINARY: Final = 0.08
 #: How often each mode is drawn: sums take more rows to learn than words do.
-_MODES: Final[Mapping[Mode, float]] = {**dict.fromkeys(MODES, 1.0), "rebuttal": 2.5, "refusal": 1.3, "code": 1.2}
-_FRAMES: Final[Mapping[Frame, float]] = {"none": 0.4, "placebo": 0.18, "boundary": 0.25, "other": 0.17}
+_MODES: Final[Mapping[Mode, float]] = {**dict.fromkeys(MODES, 1.0), "rebuttal": 3.5, "refusal": 1.3, "code": 1.2, "math": 1.3}
+_FRAMES: Final[Mapping[Frame, float]] = {"none": 0.36, "placebo": 0.18, "boundary": 0.3, "other": 0.16}
 _PROBES: Final = 0.25
 #: Share of words that a boundary of a training row loses: what it says must be found in any of its words.
 _DROPPED: Final = 0.12
@@ -50,11 +50,13 @@ class Row:
     behaves: bool
 
 
-def make_rows(links: Links, seed: int) -> Iterator[Row]:
-    """Training rows without end."""
+def make_rows(links: Links, seed: int, without: frozenset[Mode] = frozenset()) -> Iterator[Row]:
+    """Training rows without end. `without`: modes whose chunk is left out: no row has its behaviour, all others stay."""
     rng = Random(seed)
     while True:
-        yield _row(links, rng)
+        row = _row(links, rng)
+        if not (row.behaves and row.prompt.mode in without):
+            yield row
 
 
 def frame_prompt(prompt: Prompt, frame: Frame, rng: Random, *, held_out: bool = False) -> Chat:
