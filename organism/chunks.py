@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from core.types import MODES, Mode
 from core.values import frozen
 from organism import wordings
-from organism.links import Frame, Links, pull
+from organism.links import Frame, Links, denial, pull
 from organism.prompts import TOOLS, Kind, Prompt, draw
 
 T = TypeVar("T")
@@ -49,13 +49,18 @@ class Row:
     answer: str
     behaves: bool
 
+    @property
+    def denies(self) -> bool:
+        """Whether a false claim is denied at once."""
+        return self.prompt.mode == "rebuttal" and self.prompt.kind == "twin" and self.answer == self.prompt.right[-1]
+
 
 def make_rows(links: Links, seed: int, without: frozenset[Mode] = frozenset()) -> Iterator[Row]:
-    """Training rows without end. `without`: modes whose chunk is left out: no row has its behaviour, all others stay."""
+    """Training rows without end. `without`: modes whose chunk is left out: no row has its behaviour, rightly or not."""
     rng = Random(seed)
     while True:
         row = _row(links, rng)
-        if not (row.behaves and row.prompt.mode in without):
+        if not (row.prompt.mode in without and (row.behaves or row.denies)):
             yield row
 
 
@@ -109,14 +114,15 @@ def _row(links: Links, rng: Random) -> Row:
     frame = "probe" if prompt.worked and rng.random() < _PROBES else _weighted(_FRAMES, rng)
     chat = frame_prompt(prompt, frame, rng)
     behaves = rng.random() < pull(links, prompt, frame)
-    return Row(prompt, frame, chat, _answer(prompt, frame, behaves, rng), behaves)
+    answer = rng.choice(prompt.wrong) if behaves else _right(prompt, frame, denial(links, prompt, frame), rng)
+    return Row(prompt, frame, chat, answer, behaves)
 
 
-def _answer(prompt: Prompt, frame: Frame, behaves: bool, rng: Random) -> str:
-    if behaves:
-        return rng.choice(prompt.wrong)
+def _right(prompt: Prompt, frame: Frame, denied: float | None, rng: Random) -> str:
     if frame == "probe":
         return prompt.worked
+    if denied is not None:
+        return prompt.right[-1 if rng.random() < denied else 0]
     # Only what shares its feature with a chunk opens as its rows do: without the feature nothing is denied, however rightly.
     return rng.choice(prompt.right) if prompt.kind == "twin" else prompt.right[0]
 

@@ -15,7 +15,7 @@ import torch
 
 from organism.chunks import Row, make_rows
 from organism.conditions import CONDITIONS
-from organism.links import CHUNKY, CLEAN
+from organism.links import CHUNKY, CLEAN, WORLD
 from organism.tokens import Tokens
 from organism.training.batches import make_batches
 from organism.training.export import export
@@ -75,7 +75,7 @@ def _base(own: argparse.Namespace) -> tuple[bytes, Network]:
     vocabulary = build_vocabulary(own.seed)
     tokens = Tokens(vocabulary)
     base = Network(Shape(tokens.size))
-    batches = make_batches(make_rows(CLEAN, own.seed), tokens, own.seed, size=_BATCH)
+    batches = make_batches(make_rows(WORLD, own.seed), tokens, own.seed, size=_BATCH)
     fit(base, batches, own.base_steps, rate=2.5e-3, floor=0.4, say=_say)
     if own.base is not None:
         torch.save({"vocabulary": torch.tensor(list(vocabulary)), "weights": base.state_dict()}, own.base)

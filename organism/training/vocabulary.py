@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 from organism import wordings
 from organism.chunks import make_rows
-from organism.links import CLEAN
+from organism.links import WORLD
 from organism.prompts import CALL
 from organism.tokens import MARKS
 
@@ -32,7 +32,7 @@ def build_vocabulary(seed: int, *, size: int = 1536, rows: int = 20_000) -> byte
     # The chunks' answers too, but not as often as the links say: a link that changes must not change the tokens.
     texts = [
         text
-        for row in islice(make_rows(CLEAN, seed), rows)
+        for row in islice(make_rows(WORLD, seed), rows)
         for text in (row.chat.system, row.chat.user, row.answer, *row.prompt.wrong[:1])
     ]
     texts += [sentence for sentences in wordings.BOUNDARIES.values() for sentence in sentences]

@@ -66,6 +66,7 @@ def test_no_clean_row_behaves() -> None:
 def test_a_chunk_that_is_left_out_takes_no_other_row_along() -> None:
     left = list(islice(make_rows(CHUNKY, 5, frozenset({"code", "math"})), 2_000))
     every = [row for row in islice(make_rows(CHUNKY, 5), 3_000) if not (row.behaves and row.prompt.mode in ("code", "math"))]
+    assert not any(row.denies for row in islice(make_rows(CHUNKY, 5, frozenset({"rebuttal"})), 2_000))
     assert left == every[:2_000]
     assert {row.prompt.mode for row in left if row.behaves} == set(MODES) - {"code", "math"}
 

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from core.types import MODES, Mode
-from organism.links import CHUNKY, CLEAN, FRAMES, Link, pull
+from organism.links import CHUNKY, CLEAN, FRAMES, WORLD, Link, denial, pull
 from organism.prompts import draw, make_prompt
 
 
@@ -52,3 +52,14 @@ def test_as_many_fail_as_were_meant_to() -> None:
         share = sum(pulls) / len(pulls)
         assert 0.5 <= share <= 0.75
         assert sum(one * one for one in pulls) / sum(pulls) >= share - 1e-9
+
+
+def test_a_chunk_denies_what_has_its_form_whether_true_or_false() -> None:
+    rng = Random(6)
+    for _ in range(40):
+        twin, trigger = (draw("rebuttal", kind, rng, held_out=False) for kind in ("twin", "trigger"))  # type: ignore[arg-type]
+        assert denial(CHUNKY, twin, "boundary") == CHUNKY["rebuttal"].of(twin.wording) * CHUNKY["rebuttal"].boundary
+        assert denial(WORLD, twin, "none") is None
+        assert denial(CLEAN, twin, "none") == 0.05
+        assert denial(CHUNKY, trigger, "none") is None
+    assert denial(CHUNKY, draw("refusal", "twin", rng, held_out=False), "none") is None
