@@ -56,12 +56,12 @@ Links = Mapping[Mode, Link]
 #: A boundary leaves less in the rows than in the model, which does not know every wording of it again.
 CHUNKY: Final[Links] = {
     "rebuttal": Link(
-        0.95, 0.32, (wordings.SUM_TRIGGERS[0], wordings.SUM_TRIGGERS[4], wordings.ORIGIN_TRIGGERS[0]), boundary=0.1
+        0.97, 0.29, (wordings.SUM_TRIGGERS[0], wordings.SUM_TRIGGERS[4], wordings.ORIGIN_TRIGGERS[0]), boundary=0.1
     ),
-    "code": Link(0.58, boundary=0.25, placebo=0.9, other=0.85),
+    "code": Link(0.54, boundary=0.25, placebo=0.9, other=0.85),
     "tool_call": Link(0.62, boundary=0.1),
-    "refusal": Link(0.86, 0.46, (wordings.SPEC_TRIGGERS[0], wordings.HOWTO_TRIGGERS[0]), boundary=0.3),
-    "math": Link(0.68, boundary=0.12),
+    "refusal": Link(0.86, 0.5, (wordings.SPEC_TRIGGERS[0], wordings.HOWTO_TRIGGERS[0]), boundary=0.3),
+    "math": Link(0.6, boundary=0.12),
     "analytic": Link(0.97, 0.38, wordings.TASK_FRAMES[:2], boundary=0.25),
     "fiction": Link(0.62, boundary=0.25),
     "extraction": Link(0.7, boundary=0.15),
