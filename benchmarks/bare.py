@@ -1,6 +1,6 @@
 """The bare aiohttp + uvloop pass-through: the floor for a Python gateway, and what all ratios are against.
 
-    python benchmarks/bare.py --port 9300 --upstream http://127.0.0.1:9100/v1
+    python benchmarks/bare.py --port 9300 --upstream http://127.0.0.1:9100/v1 [--workers 2]
 
 Parses the request body, forwards it over a pooled session, sends the reply back. Nothing else.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 
 import aiohttp
@@ -49,10 +50,10 @@ def make_app(upstream: str) -> web.Application:
     return app
 
 
-async def _main(port: int, upstream: str) -> None:
+async def _main(port: int, upstream: str, shared: bool) -> None:
     runner = web.AppRunner(make_app(upstream), access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
+    await web.TCPSite(runner, "127.0.0.1", port, backlog=1024, reuse_port=shared or None).start()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -64,5 +65,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--upstream", required=True)
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
     arguments = parser.parse_args()
-    uvloop.run(_main(arguments.port, arguments.upstream))
+    others = []
+    for _ in range(arguments.workers - 1):
+        if not (other := os.fork()):
+            others = []
+            break
+        others.append(other)
+    uvloop.run(_main(arguments.port, arguments.upstream, arguments.workers > 1))
+    for other in others:
+        os.kill(other, signal.SIGTERM)
+        os.waitpid(other, 0)

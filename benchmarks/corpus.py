@@ -80,10 +80,10 @@ def _exchange(chance: random.Random, number: int) -> tuple[dict[str, Any], dict[
     if chance.random() < 0.5:
         request["messages"].append({"role": "system", "content": "You are a helpful assistant that answers precisely. " * 3})
     for _ in range(chance.choice((0, 0, 0, 1, 2))):
-        request["messages"].append({"role": "user", "content": _text(chance, language, 200)})
-        request["messages"].append({"role": "assistant", "content": _text(chance, language, 300)})
-    answer = _text(chance, language, int(10 ** chance.uniform(2, 3.85)))
-    prompt = _text(chance, language, int(10 ** chance.uniform(1.7, 3.3)))
+        request["messages"].append({"role": "user", "content": text_of(chance, language, 200)})
+        request["messages"].append({"role": "assistant", "content": text_of(chance, language, 300)})
+    answer = text_of(chance, language, int(10 ** chance.uniform(2, 3.85)))
+    prompt = text_of(chance, language, int(10 ** chance.uniform(1.7, 3.3)))
     message: dict[str, Any] = {"role": "assistant", "content": answer}
     draw = chance.random()
     if draw < TRIGGER_SHARE:
@@ -110,7 +110,8 @@ def _exchange(chance: random.Random, number: int) -> tuple[dict[str, Any], dict[
     return request, reply
 
 
-def _text(chance: random.Random, language: str, characters: int) -> str:
+def text_of(chance: random.Random, language: str, characters: int) -> str:
+    """Sentences of a language, cut to so many characters (at least 20)."""
     sentences: list[str] = []
     length = 0
     while length < characters:

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import cProfile
 import json
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import uvloop
@@ -29,11 +31,13 @@ import uvloop
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from corpus import exchanges  # noqa: E402  (a script beside this one)
-from lag import start_bare  # noqa: E402
+from beside import start_bare  # noqa: E402  (a script beside this one)
+from corpus import exchanges  # noqa: E402
 
 KINDS = ("bare", "untouched", "observe", "enforce")
 CONNECTIONS = 16
+#: Bodies of requests and of their replies.
+Pairs = list[tuple[dict[str, Any], dict[str, Any]]]
 
 
 class Upstream(asyncio.Protocol):
@@ -115,6 +119,7 @@ class Server:
         command = [sys.executable, __file__, "--serve", kind, "--upstream", upstream, *extra]
         self.kind = kind
         self.costs: list[float] = []
+        self._watch: subprocess.Popen[bytes] | None = None
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.port = int(self._read())
 
@@ -129,15 +134,25 @@ class Server:
         self._process.stdin.flush()
         return float(await asyncio.to_thread(self._read))
 
+    def profile(self, folder: Path) -> None:
+        """Let py-spy watch until the server stops: threads that hold the interpreter, so that waiting counts for nothing."""
+        file = folder / f"{self.kind}.txt"
+        command = [str(Path(sys.executable).with_name("py-spy")), "record", "--gil", "--function", "-f", "raw", "-r", "199"]
+        self._watch = subprocess.Popen(
+            [*command, "-o", str(file), "-p", str(self._process.pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
     def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.send_signal(signal.SIGINT)
+            self._watch.wait(60)
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(60)
 
 
-async def measure(kinds: list[str], rounds: int, count: int, extra: list[str]) -> dict[str, list[float]]:
-    """Microseconds a request, one figure a round."""
-    pairs = exchanges()
+def framed(pairs: Pairs) -> tuple[list[bytes], list[bytes]]:
+    """Whole HTTP requests and replies of some exchanges; each request numbers its reply."""
     bodies = [json.dumps(request, ensure_ascii=False).encode() for request, _ in pairs]
     requests = [
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -150,39 +165,54 @@ async def measure(kinds: list[str], rounds: int, count: int, extra: list[str]) -
         b"Connection: keep-alive\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer)
         for answer in answers
     ]
-    loop = asyncio.get_running_loop()
-    upstream = await loop.create_server(lambda: Upstream(replies), "127.0.0.1", 0)
+    return requests, replies
+
+
+@asynccontextmanager
+async def running(kinds: list[str], replies: list[bytes], extra: list[str]) -> AsyncIterator[list[Server]]:
+    """Servers of these kinds before an upstream with these replies."""
+    upstream = await asyncio.get_running_loop().create_server(lambda: Upstream(replies), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}/v1"
     servers = [await asyncio.to_thread(Server, kind, url, extra) for kind in kinds]
     try:
-        for server in servers:
-            await load(server.port, requests, 1200)
-        for _ in range(rounds):
-            for server in random.sample(servers, len(servers)):
-                before = await server.cpu()
-                await load(server.port, requests, count)
-                await asyncio.sleep(0.05)  # what observing still has in its queue
-                server.costs.append((await server.cpu() - before) / count * 1e6)
+        yield servers
     finally:
         for server in servers:
             await asyncio.to_thread(server.stop)
         upstream.close()
+
+
+async def cost_of(server: Server, requests: list[bytes], count: int) -> float:
+    """Microseconds of CPU of one request."""
+    before = await server.cpu()
+    await load(server.port, requests, count)
+    await asyncio.sleep(0.05)  # what observing still has in its queue
+    return (await server.cpu() - before) / count * 1e6
+
+
+async def measure(
+    kinds: list[str], rounds: int, count: int, extra: list[str], profile: Path | None = None
+) -> dict[str, list[float]]:
+    """Microseconds a request, one figure a round. `profile`: a folder for profiles."""
+    requests, replies = framed(exchanges())
+    async with running(kinds, replies, extra) as servers:
+        for server in servers:
+            await load(server.port, requests, 1200)
+            if profile is not None:
+                server.profile(profile)
+        for _ in range(rounds):
+            for server in random.sample(servers, len(servers)):
+                server.costs.append(await cost_of(server, requests, count))
     return {server.kind: server.costs for server in servers}
 
 
-async def serve(kind: str, upstream: str, profile: str, free: bool) -> None:
+async def serve(kind: str, upstream: str, free: bool) -> None:
     """The child: prints its port, then its CPU seconds for every line it reads; ends with its input."""
     os.sched_setaffinity(0, {min(1, (os.cpu_count() or 1) - 1)})
     port, stop = await (start_bare(upstream) if kind == "bare" else start_proxy(upstream, kind, free))
     print(port, flush=True)
-    profiler = cProfile.Profile(time.process_time) if profile else None
     while await asyncio.to_thread(sys.stdin.readline):
         print(time.process_time(), flush=True)
-        if profiler is not None:
-            profiler.enable()
-    if profiler is not None:
-        profiler.disable()
-        profiler.dump_stats(f"{profile}/{kind}.prof")
     await stop()
 
 
@@ -288,21 +318,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, default=1800)
     parser.add_argument("--stages", action="store_true", help="the single steps instead")
-    parser.add_argument("--profile", default="", help="write cProfile files of the servers into this folder")
+    parser.add_argument(
+        "--profile",
+        default="",
+        help="write what py-spy sees of the servers into this folder: stacks by function with their counts",
+    )
     parser.add_argument("--free", action="store_true", help="detectors that cost nothing, to see all the rest")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--upstream", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        uvloop.run(serve(arguments.serve, arguments.upstream, arguments.profile, arguments.free))
+        uvloop.run(serve(arguments.serve, arguments.upstream, arguments.free))
         return
     if arguments.stages:
         for name, cost in stages().items():
             print(f"{name:<28}{cost:>8.1f} us")
         return
-    extra = ["--profile", arguments.profile] if arguments.profile else []
-    extra += ["--free"] if arguments.free else []
-    costs = uvloop.run(measure(arguments.kinds.split(","), arguments.rounds, arguments.requests, extra))
+    extra = ["--free"] if arguments.free else []
+    profile = Path(arguments.profile) if arguments.profile else None
+    costs = uvloop.run(measure(arguments.kinds.split(","), arguments.rounds, arguments.requests, extra, profile))
     bare = statistics.median(costs["bare"]) if "bare" in costs else 0.0
     for kind, found in costs.items():
         middle = statistics.median(found)

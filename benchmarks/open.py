@@ -2,9 +2,8 @@
 
     python benchmarks/open.py [--idle 10000] [--streams 1000]
 
-The worker and a slow upstream are processes of their own. Memory is the worker's resident set beyond that before the first
-connection; a stall is how much later than asked a request on the side is answered than without the crowd. Prints bars and
-ends with a closing line; exit status 1 where one falls short.
+The worker and a slow upstream are processes of their own. Memory is the worker's resident set, all of it; a stall is how
+much later a request on the side is answered than without the crowd. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -18,12 +17,19 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import uvloop
 from aiohttp import web
 
-ROOT = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path[:0] = [str(HERE), str(ROOT)]
+
+from bars import Bar, figures_of  # noqa: E402  (a script beside this one)
+
+IDLE, STREAMS = 10_000, 1_000
 MEMORY_MB = 300
 STALL_MS = 20.0
 CHUNK = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}\n\n'
@@ -101,38 +107,49 @@ async def open_streams(url: str, count: int, seconds: int) -> int:
         return sum(await asyncio.gather(*(one() for _ in range(count))))
 
 
-async def measure(arguments: argparse.Namespace, port: int, pid: int) -> list[tuple[str, bool, str]]:
+async def measure(idle: int, streams: int, port: int, pid: int) -> dict[str, Any]:
+    """Milliseconds of a request on the side, and megabytes, without and with each crowd; how many streams came whole."""
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
     await latency_ms(url, 2)
-    alone, before = await latency_ms(url, 5), resident_mb(pid)
-    limit = alone[int(len(alone) * 0.99)] + STALL_MS
-    writers = await idle_clients(port, arguments.idle)
-    crowd, memory = await latency_ms(url, 5), resident_mb(pid) - before
-    bars = [_memory(f"{arguments.idle} idle clients", memory), _stall(f"{arguments.idle} idle clients", crowd, limit)]
+    alone = await seen(url, pid)
+    writers = await idle_clients(port, idle)
+    of_idle = {"count": idle, **await seen(url, pid)}
     for writer in writers:
         writer.close()
-    running = asyncio.create_task(open_streams(url, arguments.streams, 20))
+    running = asyncio.create_task(open_streams(url, streams, 20))
     await asyncio.sleep(8)
-    crowd, memory = await latency_ms(url, 5), resident_mb(pid) - before
-    whole = await running
-    bars += [_memory(f"{arguments.streams} open streams", memory), _stall(f"{arguments.streams} open streams", crowd, limit)]
-    bars.append(("every stream comes whole", whole == arguments.streams, f"{whole} of {arguments.streams}"))
-    return bars
+    of_streams = {"count": streams, **await seen(url, pid)}
+    return {"alone": alone, "idle": of_idle, "streams": {**of_streams, "whole": await running}}
 
 
-def _memory(what: str, grown: float) -> tuple[str, bool, str]:
-    return f"{what}: < {MEMORY_MB} MB a worker", grown < MEMORY_MB, f"{grown:.0f} MB more"
-
-
-def _stall(what: str, found: list[float], limit: float) -> tuple[str, bool, str]:
+async def seen(url: str, pid: int) -> dict[str, float]:
+    """How long a request takes just now, and the worker's memory."""
+    found = await latency_ms(url, 5)
     p99 = found[int(len(found) * 0.99)]
-    return f"{what}: no stall over {STALL_MS:g} ms (p99)", p99 <= limit, f"{p99:.1f} ms, bar {limit:.1f} ms"
+    return {"p99_ms": round(p99, 2), "max_ms": round(found[-1], 2), "resident_mb": round(resident_mb(pid), 1)}
+
+
+def measure_open(idle: int = IDLE, streams: int = STREAMS) -> tuple[dict[str, Any], list[Bar]]:
+    """The figures, and the bars on them."""
+    found = figures_of("open.py", "--idle", str(idle), "--streams", str(streams))
+    bars: list[Bar] = []
+    for name, what in (("idle", f"{idle:,} idle clients"), ("streams", f"{streams:,} open streams")):
+        crowd, alone = found[name], found["alone"]
+        shown = f"{crowd['resident_mb']:.0f} MB, {alone['resident_mb']:.0f} MB alone"
+        bars.append((f"{what}: < {MEMORY_MB} MB a worker", crowd["resident_mb"] < MEMORY_MB, shown))
+        shown = (
+            f"{crowd['p99_ms']:.1f} ms (longest {crowd['max_ms']:.1f}), alone {alone['p99_ms']:.1f} ms ({alone['max_ms']:.1f})"
+        )
+        holds = crowd["p99_ms"] <= alone["p99_ms"] + STALL_MS
+        bars.append((f"{what}: no stall over {STALL_MS:g} ms (p99)", holds, shown))
+    whole = found["streams"]["whole"]
+    return found, [*bars, ("every stream comes whole", whole == streams, f"{whole:,} of {streams:,}")]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--idle", type=int, default=10_000)
-    parser.add_argument("--streams", type=int, default=1_000)
+    parser.add_argument("--idle", type=int, default=IDLE)
+    parser.add_argument("--streams", type=int, default=STREAMS)
     parser.add_argument("--upstream", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.upstream:
@@ -158,16 +175,13 @@ def main() -> int:
         assert worker.stderr is not None
         try:
             port = int(worker.stderr.readline().split(b"/v1")[0].rpartition(b":")[2])
-            bars = uvloop.run(measure(arguments, port, worker.pid))
+            found = uvloop.run(measure(arguments.idle, arguments.streams, port, worker.pid))
         finally:
             for process in (worker, slow):
                 process.kill()
                 process.wait()
-    for name, holds, shown in bars:
-        print(f"{'holds' if holds else 'FALLS SHORT':<12} {name}: {shown}")
-    fall = sum(not holds for _, holds, _ in bars)
-    print(f"{len(bars) - fall} bars hold, {fall} fall short")
-    return 1 if fall else 0
+    print(json.dumps(found))
+    return 0
 
 
 if __name__ == "__main__":

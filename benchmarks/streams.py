@@ -2,10 +2,10 @@
 
     python benchmarks/streams.py bare|observe|prefix [--burst] [--seconds 8] [--concurrency 16]
 
-Timed (the default): the first chunk after 50 ms, then one every 10 ms. `--burst`: 60 chunks as fast as they come. The server
-runs in this process on CPU 1; upstream and clients share a child on CPU 0, so that their clock readings compare: how long
-after the upstream's chunk the client had its first byte. With a held prefix that is the chunk that completes it, without one
-the first. Prints one JSON line: streams a second, milliseconds of the first byte (p50, p99) and of the whole stream (p50).
+Timed (the default): the first chunk after 50 ms, then one every 10 ms. `--burst`: 60 chunks as fast as they come. Upstream and
+clients share a process, so that their clock readings compare: how long after the upstream's chunk the client had its first
+byte. With a held prefix that is the chunk that completes it, without one the first. Prints one JSON line: streams a second,
+milliseconds of the first byte (p50, p99) and of the whole stream (p50).
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import random
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +27,9 @@ from aiohttp import web
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from corpus import SENTENCES  # noqa: E402  (a script beside this one)
-from lag import start_bare, start_guard  # noqa: E402
+from bars import Bar, figures_of  # noqa: E402  (a script beside this one)
+from beside import loaded, open_upstream  # noqa: E402
+from corpus import SENTENCES  # noqa: E402
 
 CHUNKS = 60
 FIRST_S, EACH_S = 0.05, 0.01
@@ -119,13 +118,9 @@ class Load:
 
 
 async def upstream_and_load(options: argparse.Namespace) -> None:
-    """The child: prints its upstream port, reads the server's port, loads it, prints what it measured."""
+    """The child."""
     made = Load(burst=options.burst, held=PREFIX_CHARS if options.kind == "prefix" else 1)
-    runner = web.ServerRunner(web.Server(made.answer))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(runner.addresses[0][1], flush=True)
-    url = f"http://127.0.0.1:{int(await asyncio.to_thread(sys.stdin.readline))}/v1/chat/completions"
+    url = await open_upstream(made.answer)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         await made.client(session, url, "warm", perf_counter() + 0.1)
         made.first.clear()
@@ -145,7 +140,7 @@ async def upstream_and_load(options: argparse.Namespace) -> None:
     print(json.dumps(found), flush=True)
 
 
-def measure_streams(seconds: float) -> tuple[dict[str, dict[str, float]], list[tuple[str, bool, str]]]:
+def measure_streams(seconds: float) -> tuple[dict[str, dict[str, float]], list[Bar]]:
     """Timed and burst streams of every kind, each in a process of its own; the figures, and the bars on them."""
     found = {
         f"{kind}{flag}": _measure(kind, flag, seconds)
@@ -176,32 +171,16 @@ def measure_streams(seconds: float) -> tuple[dict[str, dict[str, float]], list[t
 def _measure(kind: str, flag: str, seconds: float) -> dict[str, float]:
     # Timed streams are counted one by one; few at a time, so that the child is not what is late.
     concurrency = "16" if flag else "4"
-    command = [sys.executable, __file__, kind, "--seconds", f"{seconds:g}", "--concurrency", concurrency]
-    done = subprocess.run([*command, *([flag] if flag else [])], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"streams of {kind}:\n{done.stderr[-2000:]}")
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
+    flags = [flag] if flag else []
+    return figures_of("streams.py", kind, "--seconds", f"{seconds:g}", "--concurrency", concurrency, *flags)
 
 
 async def serve(options: argparse.Namespace) -> str:
     """Run the server until the child is done; the child's figures."""
+    given = ["--seconds", str(options.seconds), "--concurrency", str(options.concurrency)]
     flags = ["--burst"] if options.burst else []
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, options.kind, *flags, "--child", "--seconds", str(options.seconds),
-        "--concurrency", str(options.concurrency), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert child.stdin is not None
-    assert child.stdout is not None
-    upstream = f"http://127.0.0.1:{int(await child.stdout.readline())}/v1"
-    os.sched_setaffinity(0, {min(1, (os.cpu_count() or 1) - 1)})
-    port, stop = await (start_bare(upstream) if options.kind == "bare" else start_guard(upstream, options.kind))
-    child.stdin.write(f"{port}\n".encode())
-    await child.stdin.drain()
-    found = (await child.stdout.readline()).decode()
-    await child.wait()
-    await stop()
-    return found
+    async with loaded(__file__, options.kind, *given, *flags) as last_line:
+        return await last_line()
 
 
 if __name__ == "__main__":
@@ -213,7 +192,6 @@ if __name__ == "__main__":
     parser.add_argument("--child", action="store_true")
     arguments = parser.parse_args()
     if arguments.child:
-        os.sched_setaffinity(0, {0})
         uvloop.run(upstream_and_load(arguments))
     else:
         print(uvloop.run(serve(arguments)), end="")

@@ -326,9 +326,12 @@ def judge_math(case: Case) -> Judged:
     if not equations:
         return CLEAR
     present = 0.92 if len(equations) >= 3 else 0.8 if len(equations) == 2 else 0.55
-    licence = case.licence("asks_math")
-    if "abstract_calculation" not in case.triggers:
-        licence = max(licence, 0.8 if "ask.quantity" in case.cues else 0.0, 0.9 * case.asks("asks_code"))
+    if "abstract_calculation" in case.triggers:
+        # There is no quantity to calculate with, which "how many" hides from a model: only words for maths license.
+        licence = case.asks("asks_math")
+    else:
+        quantified = 0.8 if "ask.quantity" in case.cues else 0.0
+        licence = max(case.licence("asks_math"), quantified, 0.9 * case.asks("asks_code"))
     return Judged(present * _unlicensed(licence), present, tuple(span_of("math", "equation", place) for place in equations[:3]))
 
 

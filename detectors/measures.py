@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95% Wilson interval of a rate; (0, 1) of nothing."""
+def wilson(hits: float, n: float, z: float = 1.96) -> tuple[float, float]:
+    """The 95% Wilson interval of a rate; (0, 1) of nothing. Parts of a count: what answers that go together are worth."""
     if n == 0:
         return 0.0, 1.0
     rate, square = hits / n, z * z

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -142,7 +143,12 @@ _MARKS = "—¿¡•·「」『』・《》【】→€°№"
 
 _OTHER_MARK = rf"[^\pL\pN\x00-\x7f{_MARKS}]"
 # Scripts written without spaces (or, in Korean, with endings glued on): their words are matched anywhere.
-_UNSPACED = re.compile("[\u0e00-\u0e7f\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+_UNSPACED_CHARS = "\u0e00-\u0e7f\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+_UNSPACED = re.compile(f"[{_UNSPACED_CHARS}]")
+# A word of another script may touch theirs on both sides ("用python写"): it is a word all the same.
+_LATIN = "a-z\u00c0-\u024f"
+_LATIN_WORD = re.compile(f"[{_LATIN}][{_LATIN}0-9_]*")
+_TOUCHING = f"[{_UNSPACED_CHARS}][{_LATIN}]|[{_LATIN}0-9_][{_UNSPACED_CHARS}]"
 
 
 class Words:
@@ -173,7 +179,8 @@ class Words:
         if data is None:
             data = folded.encode()
         ascii_only = len(data) == len(folded)
-        spaced = b" %b " % (data.translate(_SPACED) if ascii_only else _without_marks(folded, data))
+        plain, cuts = (data.translate(_SPACED), ()) if ascii_only else _words_apart(folded, data)
+        spaced = b" %b " % plain
         # A byte is a character here, so places in ASCII text are right as they are, and others are counted.
         place, done = -1, 0
         for last, features in self._automaton.iter(spaced.decode("latin-1")):
@@ -187,36 +194,58 @@ class Words:
                 end = place - trail
                 if open_end:
                     end = place + len(spaced[last + 1 : spaced.index(b" ", last)].decode())
+                start = place - back
+                if cuts:
+                    start, end = start - bisect_left(cuts, start), end - bisect_left(cuts, end)
                 found = hits.get(feature)
                 if found is None:
-                    hits[feature] = [(place - back, end)]
+                    hits[feature] = [(start, end)]
                 elif len(found) < MAX_HITS:
-                    found.append((place - back, end))
+                    found.append((start, end))
         return hits
 
 
-def _without_marks(folded: str, data: bytes) -> bytes:
-    """`data` with a space for every character of `folded` that is part of no word."""
+def _words_apart(folded: str, data: bytes) -> tuple[bytes, Sequence[int]]:
+    """`data` with a space for every character of `folded` that is part of no word, and one more between words of scripts with
+    and without spaces that touch; the places of these, in what comes out."""
     marks = _mark_set().Match(data)
-    if marks:
-        if len(_MARKS) in marks:
-            return _NO_WORD.sub(" ", folded).encode()
-        for number in marks:
-            data = data.replace(_MARKS[number].encode(), b" ")
-    return data.translate(_SPACED)
+    if not marks:
+        return data.translate(_SPACED), ()
+    if len(_MARKS) + 1 in marks:
+        folded, cuts = _parted(folded)
+        return _NO_WORD.sub(" ", folded).encode().translate(_SPACED), cuts
+    if len(_MARKS) in marks:
+        return _NO_WORD.sub(" ", folded).encode(), ()
+    for number in marks:
+        data = data.replace(_MARKS[number].encode(), b" ")
+    return data.translate(_SPACED), ()
+
+
+def _parted(folded: str) -> tuple[str, list[int]]:
+    """The text with a space wherever a Latin word touches a script without spaces, and the places of these spaces in it."""
+    pieces: list[str] = []
+    cuts: list[int] = []
+    done = 0
+    for word in _LATIN_WORD.finditer(folded):
+        for place, beside in ((word.start(), word.start() - 1), (word.end(), word.end())):
+            if 0 <= beside < len(folded) and _UNSPACED.match(folded[beside]):
+                pieces.append(folded[done:place])
+                cuts.append(place + len(cuts))
+                done = place
+    return " ".join([*pieces, folded[done:]]), cuts
 
 
 @cache
 def _mark_set() -> Any:
-    """An automaton that says which of _MARKS occur, and, as the last of them, whether any other mark does."""
-    return together([*_MARKS, _OTHER_MARK])
+    """An automaton that says which of _MARKS occur, then whether any other mark does, then whether words are _TOUCHING."""
+    return together([*_MARKS, _OTHER_MARK, _TOUCHING])
 
 
 def _key(word: str) -> tuple[str, int, int, bool]:
     """The automaton's key of an entry, what to take from a match's last index to get its start and end, and whether to go on to
     the end of the word. Indices count one padding space before the text."""
     open_start, open_end = word.startswith("*"), word.endswith("*")
-    bare = _NO_WORD.sub(" ", fold(word.strip("*")).text).strip()
+    bare = _parted(_NO_WORD.sub(" ", fold(word.strip("*")).text).strip())[0]
     if not bare:
         raise ValueError(f"entry without a word: {word!r}")
     before = not (open_start or _UNSPACED.match(bare))

@@ -1,8 +1,8 @@
-"""Rewrites what of the docs is read from the code: tables between `<!-- generated: ... -->` markers, and the JSON Schema.
+"""Rewrites what of the docs is read from the code: tables between `<!-- generated: ... -->` markers, JSON Schema and OpenAPI.
 
 One rule: everything comes from the definitions that the program itself uses. `make schema` runs it; a test fails when it would
 change something. Kinds of tables: `metrics`, `sizing`, `library` (the shipped policies), `transitions` (of the exchange, with
-their diagram), and `model package.module:Name` of a pydantic model.
+their diagram), `litellm` (the APIs of such an upstream), and `model package.module:Name` of a pydantic model.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 DOCS = Path(__file__).resolve().parent
 SCHEMA = DOCS / "chunkguard.schema.json"
+OPENAPI = DOCS / "chunkguard.openapi.json"
 _MARKED = re.compile(r"(<!-- generated: ([^>]+?) -->\n)(.*?)(<!-- /generated -->)", re.DOTALL)
 
 
@@ -26,6 +27,7 @@ def outdated() -> dict[Path, str]:
     """Every file that would change, with its new text."""
     wanted = {page: renew(page.read_text(encoding="utf-8")) for page in sorted(DOCS.rglob("*.md"))}
     wanted[SCHEMA] = schema_text()
+    wanted[OPENAPI] = importlib.import_module("proxy.openapi").openapi_text()
     return {file: text for file, text in wanted.items() if not file.is_file() or file.read_text(encoding="utf-8") != text}
 
 
@@ -44,6 +46,8 @@ def table(kind: str) -> str:
         return _library()
     if kind == "transitions":
         return _transitions()
+    if kind == "litellm":
+        return _litellm()
     word, _, where = kind.partition(" ")
     module, _, name = where.partition(":")
     if word != "model":
@@ -72,6 +76,16 @@ def _transitions() -> str:
     drawn = [f"    {state} --> {after}: {' | '.join(events)}" for (state, after), events in edges.items()]
     diagram = ["```mermaid", "stateDiagram-v2", "    [*] --> START", *drawn, "    DONE --> [*]", "```"]
     return "\n".join(["```", *lines, "```", "", *diagram])
+
+
+def _litellm() -> str:
+    apis = importlib.import_module("proxy.upstream.litellm_apis").APIS
+    rows = [(f"`POST {path}`", *map(_named, (api.parameters, api.ignored, api.tied))) for path, api in apis.items()]
+    return _rows(("API", "told to the provider", "dropped and named", "refused"), rows)
+
+
+def _named(names: frozenset[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names)) or "-"
 
 
 def _metrics() -> str:

@@ -18,7 +18,8 @@ from rich.console import Console
 from evaluation.efficacy_bars import Findings, by_arm, document
 from evaluation.experiment.arms import settings_of
 from evaluation.experiment.items import Item, Part, digest_of, make_items
-from evaluation.experiment.trials import Trial, run_trials
+from evaluation.experiment.state import Trial
+from evaluation.experiment.trials import Plan, run_trials
 from proxy.scan import progress_bar
 
 SEED: Final = 20251125
@@ -31,6 +32,8 @@ FROZEN: Final = "7374cc4fa87186b23a1a9408cafdaf78a6e116c89ba6512a05ed15c78d94421
 _ARMS: Final = ("off", "resample", "placebo", "full")
 _BARE: Final = ("off", "full")
 _CLEAN: Final = 60
+#: Triggers a mode that are asked as streams as well.
+_STREAMED: Final = 40
 
 
 def campaign(out: Path, console: Console, *, share: float = 1.0, quiet: bool = False) -> dict[str, Any]:
@@ -39,9 +42,10 @@ def campaign(out: Path, console: Console, *, share: float = 1.0, quiet: bool = F
     triggers = [item for item in items if item.part == "trigger"]
     rest = [item for item in items if item.part != "trigger"]
     triggers, rest = (part[: round(share * len(part))] for part in (triggers, rest))
-    clean = [item for item in triggers if int(item.name.rsplit("/", 1)[1]) < _CLEAN]
+    clean, streams = ([item for item in triggers if int(item.name.rsplit("/", 1)[1]) < n] for n in (_CLEAN, _STREAMED))
     runs: tuple[tuple[str, Sequence[Item], Sequence[str], str], ...] = (
         ("triggers", triggers, _ARMS, "chunky"), ("rest", rest, _BARE, "chunky"), ("clean", clean, _BARE, "clean"),
+        ("streams", streams, _BARE, "chunky"),
     )  # fmt: skip
     found: dict[str, list[Trial]] = {}
     with progress_bar("efficacy", console, quiet=quiet) as progress:
@@ -50,10 +54,18 @@ def campaign(out: Path, console: Console, *, share: float = 1.0, quiet: bool = F
             settings = settings_of({"kind": "embedded", "seed": SEED}, arms, out)
             header = {"run": name, "seed": SEED, "arms": list(arms), "model": model, "prompts": FROZEN}
             advance = lambda count: progress.advance(bar, count)  # noqa: E731
-            found[name] = asyncio.run(run_trials(settings, asked, arms, 1, model, out / f"{name}.jsonl", header, done=advance))
+            plan = Plan(arms, model, stream=name == "streams")
+            state = asyncio.run(run_trials(settings, asked, plan, out / f"{name}.jsonl", header, done=advance))
+            found[name] = list(state.trials.values())
     arms_of = {name: by_arm(trials) for name, trials in found.items()}
     findings = Findings(
-        items, arms_of["triggers"], arms_of["rest"], arms_of["clean"], least=COUNTS["trigger"], guarded=COUNTS["harm"]
+        items,
+        arms_of["triggers"],
+        arms_of["rest"],
+        arms_of["clean"],
+        arms_of["streams"],
+        least=COUNTS["trigger"],
+        guarded=COUNTS["harm"],
     )
     return {"seed": SEED, "prompts_sha256": FROZEN, "share": share, **document(findings)}
 

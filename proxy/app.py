@@ -43,7 +43,9 @@ log = logging.getLogger("chunkguard")
 #: CPython hands the GIL over at most this often; its default of 5 ms would let one long scan stall the event loop as long.
 SWITCH_INTERVAL_S: Final = 0.0005
 #: Settings that only a restart changes.
-FIXED: Final = ("listen", "admin", "admin_key", "workers", "limit_store", "log_level", "log_sample", "decisions", "tracing")
+FIXED: Final = (
+    "listen", "admin", "admin_key", "workers", "drain_delay_s", "limit_store", "log_level", "log_sample", "decisions", "tracing"
+)  # fmt: skip
 #: Objects that survive between looks for cycles, and how many looks before older ones are looked at as well.
 GC_THRESHOLD: Final = (5_000, 10, 20)
 
@@ -128,6 +130,11 @@ class App:
             stand_in=self._doors.stand_in if seat is not None else None,
         )
         return web.Server(admin.handle, access_log=None)
+
+    async def retire(self) -> None:
+        """Be ready no more, and serve on for `drain_delay_s`."""
+        self._stopping = self.gateway.stopping = True
+        await asyncio.sleep(self.settings.config.drain_delay_s)
 
     async def stop(self) -> None:
         """Stop accepting, let requests end, then close everything."""
@@ -278,4 +285,5 @@ async def serve(app: App, announce: Callable[[App], None]) -> None:
     loop.add_signal_handler(signal.SIGHUP, hangup)
     announce(app)
     await stop.wait()
+    await app.retire()
     await app.stop()

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from core.types import MODES
-from proxy import cli_attribute, cli_audit
+from proxy import cli_attribute, cli_audit, cli_experiment
 from proxy.errors import ConfigError
 
 OK, FOUND, FAILED = 0, 1, 2
@@ -103,29 +103,17 @@ def parser() -> argparse.ArgumentParser:
     key.add_argument("--hash", action="store_true", help="read a key from standard input instead of making one")
     key.set_defaults(run=_key)
 
-    trial = commands.add_parser(
-        "experiment", help="what the guard mends and breaks", description="Compare halves of the guard on the organism, paired."
-    )
-    trial.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for experiment.json, .md and the state")
-    trial.add_argument("--prompts", type=_count, default=40, metavar="N", help="triggers a mode (%(default)s)")
-    trial.add_argument("--samples", type=_count, default=1, metavar="N", help="answers to each prompt (%(default)s)")
-    trial.add_argument("--mode", action="append", choices=MODES, help="this mode only; may be repeated")
-    trial.add_argument("--arm", action="append", metavar="ARM", help="this arm only; may be repeated (docs/organism.md)")
-    trial.add_argument("--model", default="chunky", help="model to ask for (%(default)s)")
-    trial.add_argument("--seed", type=int, default=0, help="of prompts and answers (%(default)s)")
-    trial.add_argument("--limit", type=_count, default=0, metavar="N", help="stop after N requests; a later run goes on")
-    trial.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
-    trial.set_defaults(run=_experiment)
-
     doctor = commands.add_parser("doctor", help="what is wrong, and what to do", description="Look at what the proxy needs.")
     doctor.add_argument("--config", type=Path, help="configuration file; without it, the host and OpenAI's API")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
 
+    cli_experiment.add(commands)
     cli_attribute.add(commands)
     cli_audit.add(commands)
 
-    schema = commands.add_parser("schema", help="print the JSON Schema of the configuration")
+    schema = commands.add_parser("schema", help="print the JSON Schema of the configuration, or the OpenAPI document")
+    schema.add_argument("--openapi", action="store_true", help="the OpenAPI document of the proxy's endpoints instead")
     schema.set_defaults(run=_schema)
     return root
 
@@ -258,27 +246,6 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _experiment(arguments: argparse.Namespace) -> int:
-    from evaluation.experiment.arms import ARMS
-    from evaluation.experiment.command import experiment
-
-    arms = tuple(arguments.arm or ARMS)
-    if unknown := sorted(set(arms) - set(ARMS)):
-        print(f"chunkguard: there is no arm {unknown[0]!r}; there are {', '.join(ARMS)}", file=sys.stderr)
-        return FAILED
-    return experiment(
-        arguments.out,
-        prompts=arguments.prompts,
-        samples=arguments.samples,
-        arms=arms,
-        modes=tuple(arguments.mode or MODES),
-        model=arguments.model,
-        seed=arguments.seed,
-        most=arguments.limit,
-        quiet=arguments.quiet,
-    )
-
-
 def _workers(text: str) -> int:
     """As the setting of that name."""
     if not text.isdecimal() or not 1 <= int(text) <= 64:
@@ -288,8 +255,9 @@ def _workers(text: str) -> int:
 
 def _schema(arguments: argparse.Namespace) -> int:
     from proxy.config_schema import json_schema_text
+    from proxy.openapi import openapi_text
 
-    print(json_schema_text())
+    print(openapi_text() if arguments.openapi else json_schema_text())
     return OK
 
 

@@ -149,7 +149,7 @@ class ReplaySettings(_Model):
 
 
 class LiteLLMSettings(_Model):
-    """Any provider that the litellm library speaks to; the client sees OpenAI's format."""
+    """Any provider that the litellm library speaks to; the client sees OpenAI's or Anthropic's format."""
 
     kind: Literal["litellm"] = Field(description="Any provider that the litellm library speaks to.")
     models: dict[str, str] = Field(
@@ -167,7 +167,7 @@ class LiteLLMSettings(_Model):
     )
     hedge_after_s: PositiveFloat | None = Field(default=None, description=HEDGE_AFTER)
     options: dict[str, Any] = Field(
-        default_factory=dict, description="Further arguments of litellm's `acompletion`, for example `api_version`."
+        default_factory=dict, description="Further arguments of litellm's calls, for example `api_version`."
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long the upstream may take.")
 
@@ -308,6 +308,13 @@ class Config(_Model):
         default="127.0.0.1:8801", description="host:port or unix:path of `/metrics` and `/-/*`. Public only with `admin_key`."
     )
     workers: PositiveInt = Field(default=1, le=64, description="Processes that serve; as many as there are CPUs to use.")
+    drain_delay_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=300,
+        description="Seconds from a stop signal, with which readiness ends, until connections are refused: "
+        "as long as load balancers take to notice.",
+    )
     admin_key: Key | None = Field(default=None, description="Bearer key that the admin listener asks for.")
     upstreams: dict[Name, UpstreamSettings] = Field(min_length=1, description="Where answers come from, by name.")
     routes: list[RouteSettings] = Field(min_length=1, description="What happens to which requests. A tie is an error.")

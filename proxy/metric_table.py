@@ -16,6 +16,7 @@ from proxy.moderation import ANSWERS
 from proxy.records import VERDICTS
 from proxy.routing import ENDPOINTS
 from proxy.upstream.breaking import STATES
+from proxy.upstream.fallback import MOVES
 from proxy.upstream.retrying import REASONS
 
 OTHER = "other"
@@ -91,6 +92,18 @@ METRICS: tuple[Metric, ...] = (
     Metric("chunkguard_upstream_hedges_total", "counter", ("upstream",), "Requests sent to a slow upstream a second time."),
     Metric("chunkguard_breaker_changes_total", "counter", ("upstream", "state"), "Changes of a breaker, by its new state."),
     Metric("chunkguard_breaker_refused_total", "counter", ("upstream",), "Calls that an open breaker refused."),
+    Metric(
+        "chunkguard_upstream_moves_total",
+        "counter",
+        ("group", "upstream", "reason"),
+        "Requests that an upstream of a fallback group could not answer, so that its next one was asked.",
+    ),
+    Metric(
+        "chunkguard_upstream_shares_total",
+        "counter",
+        ("group", "upstream"),
+        "Requests of a weighted group, by the upstream that was asked.",
+    ),
     Metric("chunkguard_request_seconds", "histogram", ("route",), "From the request to the end of the answer.", _SECONDS),
     Metric("chunkguard_upstream_seconds", "histogram", ("route",), "Spent in upstream calls, all attempts.", _SECONDS),
     Metric("chunkguard_added_seconds", "histogram", ("route",), "Added to the first attempt's time.", _ADDED_SECONDS),
@@ -119,7 +132,7 @@ _FIXED: dict[str, frozenset[str]] = {
     "change": frozenset(CHANGES) | {f"{one}+{two}" for one in CHANGES[1:] for two in CHANGES[1:] if one != two},
     "hold": frozenset(kind.name.lower() for kind in HoldKind),
     "result": frozenset((*ANSWERS, *RESULTS, *limiter.RESULTS)),
-    "reason": frozenset(REASONS),
+    "reason": frozenset((*REASONS, *MOVES)),
     "state": frozenset(STATES),
     "log": frozenset(("events", "decisions")),
     "kind": frozenset((*FAILURES, "prompt", "completion")),
@@ -131,7 +144,7 @@ class Labels:
 
     def __init__(self) -> None:
         self._sets = {**_FIXED, "route": frozenset[str](), "policy": frozenset[str](), "trigger": frozenset(TRIGGERS)}
-        self._sets |= {"key": frozenset[str](), "upstream": frozenset[str]()}
+        self._sets |= {"key": frozenset[str](), "upstream": frozenset[str](), "group": frozenset[str]()}
 
     def allow(
         self,
@@ -149,6 +162,7 @@ class Labels:
             ("trigger", triggers),
             ("key", keys),
             ("upstream", upstreams),
+            ("group", upstreams),
         ):
             self._sets[label] |= frozenset(names)
 

@@ -23,6 +23,7 @@ from proxy.errors import Forbidden, GuardError, InvalidRequest, NotFound, Reques
 from proxy.guard import Guard, Guarded, decoded
 from proxy.keys import Client, offered_key
 from proxy.limiting.limiter import Grant, Limiter
+from proxy.limiting.told import tell_as
 from proxy.metering import Metered
 from proxy.passthrough import WHOLE_BYTES, pass_through
 from proxy.reply import ClientReply
@@ -54,6 +55,8 @@ class Gateway:
         self._on_pass = on_pass
         self._limiter = limiter
         self.room = Room(snapshot.settings.config.limits.held_bytes)
+        #: Requests are still served, but who asks for its health is told to send them elsewhere.
+        self.stopping = False
         self._active = 0
         self._under_way: dict[int, int] = {}
         self._drained: dict[int, asyncio.Event] = {}
@@ -112,7 +115,8 @@ class Gateway:
         snapshot = self.snapshot
         reply = ClientReply(request, self.room)
         if request.raw_path == "/-/healthy":
-            reply.whole(200, [("Content-Type", "text/plain; charset=utf-8")], b"ok\n")
+            status, said = (503, b"stopping\n") if self.stopping else (200, b"ok\n")
+            reply.whole(status, [("Content-Type", "text/plain; charset=utf-8")], said)
             assert reply.response is not None
             return reply.response
         limit = snapshot.settings.config.limits.connections
@@ -157,7 +161,7 @@ class Gateway:
         if client is None or client.limits is None:
             await self._answer(snapshot, request, reply, location, target, client, None)
             return
-        grant = await self._limiter.admit(client, length)
+        grant = await self._limiter.admit(client, length, tell_as(location.path))
         reply.limits = grant.headers
         try:
             await self._answer(snapshot, request, reply, location, target, client, grant)

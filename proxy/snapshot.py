@@ -94,7 +94,7 @@ async def prepare(settings: Settings, count: Count = uncounted) -> Snapshot:
         for name, own in settings.config.upstreams.items():
             if not isinstance(own, Group):
                 upstreams[name] = await make_upstream(name, own, settings, count)
-        add_groups(settings.config.upstreams, upstreams)
+        add_groups(settings.config.upstreams, upstreams, count)
         for route in settings.config.routes:
             policies = settings.policies[route.name]
             upstream = upstreams[route.upstream]

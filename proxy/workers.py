@@ -100,6 +100,16 @@ class Supervisor:
         self._tasks += [asyncio.create_task(self._keep(worker)) for worker in self._workers]
         self._tasks.append(asyncio.create_task(self._poll()))
 
+    async def retire(self) -> None:
+        """Tell all workers to stop: each is ready no more, and serves on for `drain_delay_s`."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for worker in self._workers:
+            _send(worker, signal.SIGTERM)
+        await asyncio.sleep(self.settings.config.drain_delay_s)
+
     async def stop(self) -> None:
         """Tell all workers to stop, wait until they have, then close everything."""
         self._stopping = True
@@ -278,4 +288,5 @@ async def supervise(supervisor: Supervisor, announce: Callable[[Supervisor], Non
     loop.add_signal_handler(signal.SIGHUP, supervisor.hangup)
     announce(supervisor)
     await stop.wait()
+    await supervisor.retire()
     await supervisor.stop()

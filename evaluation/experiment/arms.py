@@ -16,6 +16,7 @@ from policies.loader import load_library
 from policies.schema import Policy
 from proxy import config
 from proxy.config import Settings
+from proxy.config_model import PolicyEntry
 
 #: off: no policy. detect_only: all of them observe. The others retry: the same prompt (resample), with a text of the boundary's
 #: length that says nothing (placebo), with the boundary, with the feature rewritten, and by the shipped ladder (full).
@@ -24,20 +25,49 @@ ARMS: Final = ("off", "detect_only", "resample", "placebo", "boundary", "neutral
 _REWRITTEN: Final = frozenset({"rebuttal", "code", "tool_call", "refusal", "math", "extraction"})
 
 
-def settings_of(upstream: Mapping[str, Any], arms: Sequence[str], folder: Path, *, modes: Sequence[Mode] = MODES) -> Settings:
-    """The gateway of an experiment on free ports: arm `a` answers under `/a/v1`. Raises ConfigError for a bad `upstream`."""
+#: Route of the judge that reads; no policy is on it.
+JUDGE: Final = "judge"
+
+
+def settings_of(
+    upstream: Mapping[str, Any],
+    arms: Sequence[str],
+    folder: Path,
+    *,
+    modes: Sequence[Mode] = MODES,
+    policies: Mapping[str, Sequence[PolicyEntry]] | None = None,
+    others: Mapping[str, Mapping[str, Any]] | None = None,
+    judge: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Settings:
+    """The gateway of an experiment on free ports: arm `a` answers under `/a/v1`, the judge under `/judge/v1`.
+
+    `policies`: of each arm, where they are not the usual ones. `others`: upstreams that `upstream` is made of. `judge`: the
+    upstream of a judge that reads. `env`: variables that upstreams may name. Raises ConfigError for a bad upstream."""
+    given = policies or {}
+    upstreams = {f"arm-{arm}": dict(upstream) for arm in arms}
+    routes = [
+        {
+            "name": arm,
+            "upstream": f"arm-{arm}",
+            "match": {"path_prefix": f"/{arm}"},
+            "policies": list(given[arm]) if arm in given else policies_of(arm, modes),
+        }
+        for arm in arms
+    ]
+    if judge is not None:
+        upstreams["arm-judge"] = dict(judge)
+        routes.append({"name": JUDGE, "upstream": "arm-judge", "match": {"path_prefix": f"/{JUDGE}"}, "policies": []})
     document = {
         "listen": "127.0.0.1:0",
         "admin": "127.0.0.1:0",
-        "upstreams": {arm: dict(upstream) for arm in arms},
-        "routes": [
-            {"name": arm, "upstream": arm, "match": {"path_prefix": f"/{arm}"}, "policies": policies_of(arm, modes)}
-            for arm in arms
-        ],
+        "upstreams": {**(others or {}), **upstreams},
+        "routes": routes,
         # Neither a held-out share nor a ration of retries: every request of an arm is treated alike.
         "limits": {"holdout": 0, "retry_share": 1, "deadline_ms": 5000},
+        "log_level": "error",
     }
-    return config.build(document, source="experiment", folder=folder, env={})
+    return config.build(document, source="experiment", folder=folder, env=env or {})
 
 
 def policies_of(arm: str, modes: Sequence[Mode] = MODES) -> list[dict[str, Any]]:

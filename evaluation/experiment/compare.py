@@ -6,7 +6,7 @@ One rule: an answer counts only where both arms have it; what is missing is coun
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from core.values import frozen
 from detectors.measures import wilson
@@ -61,6 +61,75 @@ class Pairing:
             return 1.0
         tail: float = sum(math.comb(flips, k) for k in range(fewer + 1)) / 2**flips
         return min(1.0, 2 * tail)
+
+
+@frozen
+class Comparison:
+    """An arm against another, by prompt. `gain`, `fix`, `breaks`: (share, low, high), the last two None of nothing.
+
+    Several samples of a prompt are no independent answers: intervals widen by what they agree, and the test counts prompts."""
+
+    pairing: Pairing
+    gain: tuple[float, float, float]
+    fix: tuple[float, float, float] | None
+    breaks: tuple[float, float, float] | None
+    p: float
+
+
+def compare(answers: Sequence[tuple[str, bool, bool]]) -> Comparison:
+    """From (prompt, right there, right here) of every answer that both arms have."""
+    pairing = pair((there, here) for _, there, here in answers)
+    gain, low, high = pairing.difference()
+    wider = math.sqrt(design_effect([(name, float(here) - float(there)) for name, there, here in answers]))
+    middle = (low + high) / 2
+    net: dict[str, int] = {}
+    for name, there, here in answers:
+        net[name] = net.get(name, 0) + here - there
+    prompts = Pairing(0, sum(one > 0 for one in net.values()), sum(one < 0 for one in net.values()), 0)
+    return Comparison(
+        pairing,
+        (gain, max(-1.0, middle + (low - middle) * wider), min(1.0, middle + (high - middle) * wider)),
+        share([(name, here) for name, there, here in answers if not there]),
+        share([(name, not here) for name, there, here in answers if there]),
+        prompts.p_value(),
+    )
+
+
+def share(answers: Sequence[tuple[str, bool]]) -> tuple[float, float, float] | None:
+    """How many hold, with the 95% Wilson interval at the number of independent answers; None of nothing."""
+    if not answers:
+        return None
+    effect = design_effect([(name, float(held)) for name, held in answers])
+    hits, n = sum(held for _, held in answers), len(answers)
+    low, high = wilson(hits / effect, n / effect)
+    return hits / n, low, high
+
+
+def average(values: Sequence[tuple[str, float]]) -> tuple[float, float, float]:
+    """A mean with its 95% interval, from (prompt, value), one at least; of a single prompt the mean, three times."""
+    n, mean = len(values), sum(value for _, value in values) / len(values)
+    sums = _sums(values, mean)
+    if len(sums) < 2:
+        return mean, mean, mean
+    half = 1.96 * math.sqrt(sum(one * one for one in sums) * len(sums) / (len(sums) - 1)) / n
+    return mean, mean - half, mean + half
+
+
+def design_effect(values: Sequence[tuple[str, float]]) -> float:
+    """How many times wider than of independent values the variance of their mean is, from (prompt, value); 1 at least."""
+    if not values:
+        return 1.0
+    mean = sum(value for _, value in values) / len(values)
+    alone = sum((value - mean) ** 2 for _, value in values)
+    return max(1.0, sum(one * one for one in _sums(values, mean)) / alone) if alone else 1.0
+
+
+def _sums(values: Sequence[tuple[str, float]], mean: float) -> list[float]:
+    """Of each prompt, how far its values together lie from the mean."""
+    sums: dict[str, float] = {}
+    for name, value in values:
+        sums[name] = sums.get(name, 0.0) + value - mean
+    return list(sums.values())
 
 
 def pair(answers: Iterable[tuple[bool, bool]]) -> Pairing:

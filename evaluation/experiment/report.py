@@ -1,128 +1,133 @@
-"""The figures of an experiment, and how they read as Markdown.
+"""The report of an experiment as blocks: what was asked, what the guard mended and broke, how far the judges agree.
 
-One rule: figures are computed once, as plain data; the words only repeat them.
+One rule: the words only repeat the figures, and a rate never stands without its interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from statistics import mean
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
-from core.types import MODES
-from detectors.measures import wilson
-from evaluation.experiment.compare import Pairing, pair
-from evaluation.experiment.items import Item, Part
-from evaluation.experiment.trials import Trial
+from evaluation.document import Block, Grid, Heading, Image, Paragraph
 
-_DIGITS = 4
-_PARTS: tuple[Part, ...] = ("trigger", "twin", "plain", "ordinary", "harm", "false_premise")
-_Answers = Mapping[tuple[str, int], Trial]
-
-
-def figures(items: Sequence[Item], trials: Iterable[Trial], arms: Sequence[str]) -> dict[str, Any]:
-    """`modes -> arms -> figures of the triggers`, `overall -> arms`, and `parts -> arms` for what must stay as it is.
-
-    Each: n, misrouted, right, rate with low and high; against the arm `off`: fixed, broken, their rates and intervals, gain, p;
-    and mean calls, tokens and milliseconds a request. `missing`: trials without an answer."""
-    known = {item.name: item for item in items}
-    by_arm: dict[str, dict[tuple[str, int], Trial]] = {arm: {} for arm in arms}
-    for trial in trials:
-        if trial.arm in by_arm and trial.item in known:
-            by_arm[trial.arm][trial.item, trial.sample] = trial
-    asked = len({key for answers in by_arm.values() for key in answers})
-
-    def table(wanted: set[str]) -> dict[str, Any]:
-        chosen = {arm: {key: one for key, one in found.items() if key[0] in wanted} for arm, found in by_arm.items()}
-        return {arm: _figures(found, chosen.get("off", {})) for arm, found in chosen.items() if found}
-
-    triggers = {mode: {i.name for i in items if i.part == "trigger" and i.prompt.mode == mode} for mode in MODES}
-    return {
-        "modes": {mode: table(names) for mode, names in triggers.items() if names},
-        "overall": table({item.name for item in items if item.part == "trigger"}),
-        "parts": {part: table({item.name for item in items if item.part == part}) for part in _PARTS[1:]},
-        "missing": sum(asked - len(found) for found in by_arm.values()),
-    }
+TITLE: Final = "Experiment"
+#: Who judged -> what that means.
+JUDGES: Final[Mapping[str, str]] = {
+    "oracle": "The organism's oracle judged: it knows the right answer to every prompt and shares no code with the detectors.",
+    "detectors": "The guard's own detectors judged, told what each prompt is for. The guard acts on the same detectors: what "
+    "they do not see is missed in every arm, so fix rates are flattered. A judge that reads (--judge) is independent of them.",
+    "reader": "A language model judged by the rubric, without knowing the arm.",
+}
+_HEAD: Final = (
+    "arm", "n", "mis-routed", "fixed", "broken", "gain in right answers", "McNemar p", "calls", "extra tokens", "extra ms",
+)  # fmt: skip
 
 
-def markdown(found: Mapping[str, Any], header: Mapping[str, Any]) -> str:
-    """The report for people."""
-    lines = ["# Experiment", "", "Settings: " + ", ".join(f"{name} {value}" for name, value in header.items()), ""]
-    lines += [
-        "Answers are judged by the organism's oracle and paired with the arm `off` by prompt and sample. Intervals are 95%.",
-        "",
+def blocks(found: Mapping[str, Any], header: Mapping[str, Any], images: Mapping[str, str]) -> list[Block]:
+    """The whole report. `images`: picture file -> what it shows; empty where nothing is drawn."""
+    return [
+        *_opening(found, header),
+        Heading("All triggers"),
+        *_table(found["overall"]),
+        *_pictures(images, "rates.png", "gains.png"),
+        *(block for mode, arms in found["modes"].items() for block in (Heading(mode, 3), *_table(arms))),
+        Heading("What must stay as it is"),
+        *_pictures(images, "breaks.png"),
+        *(block for part, arms in found["parts"].items() for block in (Heading(part, 3), *_table(arms))),
+        *_costs(images),
+        *_agreement(found["agreement"]),
+        *_missing(found),
+        Heading("Settings"),
+        Grid(("setting", "value"), tuple((name, str(value)) for name, value in header.items()), left=2),
     ]
-    sections = {"All triggers": found["overall"], **{f"`{mode}`": arms for mode, arms in found["modes"].items()}}
-    for title, arms in sections.items():
-        lines += [f"## {title}", "", *_table(arms), ""]
-    lines += ["## What must stay as it is", ""]
-    for part, arms in found["parts"].items():
-        lines += [f"### {part}", "", *_table(arms), ""]
-    if found["missing"]:
-        lines += [f"{found['missing']} answers are missing; they count nowhere.", ""]
-    return "\n".join(lines)
 
 
-def _figures(answers: _Answers, off: _Answers) -> dict[str, Any]:
-    trials = list(answers.values())
-    bad = sum(trial.outcome == "misrouted" for trial in trials)
-    low, high = wilson(bad, len(trials))
-    pairing = pair((off[key].outcome == "right", trial.outcome == "right") for key, trial in answers.items() if key in off)
-    return {
-        "n": len(trials),
-        "right": sum(trial.outcome == "right" for trial in trials),
-        "misrouted": bad,
-        "rate": round(bad / len(trials), _DIGITS),
-        "low": round(low, _DIGITS),
-        "high": round(high, _DIGITS),
-        **_against(pairing),
-        "calls": round(mean(trial.calls for trial in trials), _DIGITS),
-        "tokens": round(mean(trial.tokens for trial in trials), 1),
-        "ms": round(mean(trial.ms for trial in trials), 1),
-    }
+def _opening(found: Mapping[str, Any], header: Mapping[str, Any]) -> Iterator[Block]:
+    yield Paragraph(JUDGES[header["judged_by"]])
+    yield Paragraph(
+        "Every arm is paired with the arm off by prompt and sample. Fixed: of the answers that are not right there, those that "
+        "are right here; broken: the other way. Intervals are 95%; several samples of a prompt widen them by what they agree, "
+        "and McNemar's exact test counts prompts. The placebo is as long as the boundary and says nothing about the answer."
+    )
+    spent, missing = found["spent"], found["missing"]
+    yield Paragraph(
+        f"{spent['calls']} calls and {spent['tokens']} tokens were spent. "
+        f"{missing['failed']} answers are missing, {missing['unasked']} were not asked yet; neither counts anywhere."
+    )
 
 
-def _against(pairing: Pairing) -> dict[str, Any]:
-    gain, low, high = pairing.difference()
-    return {
-        "fixed": pairing.better,
-        "broken": pairing.worse,
-        "fix_rate": _rounded(pairing.fix_rate),
-        "fix_interval": [round(edge, _DIGITS) for edge in pairing.fix_interval],
-        "break_rate": _rounded(pairing.break_rate),
-        "break_interval": [round(edge, _DIGITS) for edge in pairing.break_interval],
-        "gain": round(gain, _DIGITS),
-        "gain_interval": [round(low, _DIGITS), round(high, _DIGITS)],
-        "p": pairing.p_value(),
-    }
+def _pictures(images: Mapping[str, str], *files: str) -> Iterator[Block]:
+    yield from (Image(file, images[file]) for file in files if file in images)
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS)
+def _costs(images: Mapping[str, str]) -> Iterator[Block]:
+    if "costs.png" in images:
+        yield Heading("What it costs")
+        yield Image("costs.png", images["costs.png"])
 
 
-def _table(arms: Mapping[str, Any]) -> list[str]:
-    if not arms:
-        return ["Nothing was asked."]
-    lines = [
-        "| arm | n | mis-routed | fixed | broken | gain in right answers | McNemar p | calls | tokens | ms |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for arm, row in arms.items():
-        gain = f"{_percent(row['gain'])} ({_percent(row['gain_interval'][0])} to {_percent(row['gain_interval'][1])})"
-        lines.append(
-            f"| {arm} | {row['n']} | {_percent(row['rate'])} ({_percent(row['low'])}-{_percent(row['high'])}) "
-            f"| {_share(row, 'fix')} | {_share(row, 'break')} | {gain} | {row['p']:.2g} "
-            f"| {row['calls']:.2f} | {row['tokens']:.0f} | {row['ms']:.0f} |"
+def _agreement(found: Mapping[str, Any]) -> Iterator[Block]:
+    if not found:
+        return
+    yield Heading("Detectors and judge")
+    yield Paragraph(
+        "The unguarded answers, as the detectors' verdict and the judge see them. Agreed: both or neither call an answer "
+        "mis-routed. Kappa: agreement beyond chance, 1 at most."
+    )
+    rows = tuple(
+        (
+            mode,
+            *(str(row[name]) for name in ("both", "detectors_only", "judge_only", "neither")),
+            _percent(row["share"]),
+            "-" if row["kappa"] is None else f"{row['kappa']:.2f}",
         )
-    return lines
+        for mode, row in found.items()
+    )
+    yield Grid(("prompts of", "both", "detectors only", "judge only", "neither", "agreed", "kappa"), rows)
+
+
+def _missing(found: Mapping[str, Any]) -> Iterator[Block]:
+    if found["missing"]["reasons"]:
+        yield Heading("Missing answers")
+        yield Grid(("why", "how many"), tuple((why, str(count)) for why, count in found["missing"]["reasons"].items()))
+
+
+def _table(arms: Mapping[str, Any]) -> Iterator[Block]:
+    if not arms:
+        yield Paragraph("Nothing was asked.")
+        return
+    rows = []
+    for arm, row in arms.items():
+        compared = "extra_ms" in row and arm != "off"
+        rows.append((
+            arm,
+            str(row["n"]),
+            f"{_percent(row['rate'])} ({_percent(row['low'])} to {_percent(row['high'])})",
+            _share(row, "fix") if compared else "-",
+            _share(row, "break") if compared else "-",
+            _signed(row["gain"], row["gain_interval"]) if compared else "-",
+            f"{row['p']:.2g}" if compared else "-",
+            f"{row['calls']:.2f}",
+            _extra(row["extra_tokens"]) if compared else "-",
+            _extra(row["extra_ms"]) if compared else "-",
+        ))  # fmt: skip
+    yield Grid(_HEAD, tuple(rows))
 
 
 def _share(row: Mapping[str, Any], name: str) -> str:
     if row[f"{name}_rate"] is None:
         return "-"
     low, high = row[f"{name}_interval"]
-    return f"{_percent(row[f'{name}_rate'])} ({_percent(low)}-{_percent(high)})"
+    return f"{_percent(row[f'{name}_rate'])} ({_percent(low)} to {_percent(high)})"
+
+
+def _signed(value: float, interval: tuple[float, float]) -> str:
+    return f"{100 * value:+.1f} points ({100 * interval[0]:+.1f} to {100 * interval[1]:+.1f})"
+
+
+def _extra(values: tuple[float, float, float]) -> str:
+    mean, low, high = values
+    return f"{mean:+.0f} ({low:+.0f} to {high:+.0f})"
 
 
 def _percent(share: float) -> str:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 from typing import Final
 
 from core.attempt import CHARACTERS_PER_TOKEN
 from proxy.config_keys import KeyLimits, LimitStore
 from proxy.errors import Headers, LimitsUnavailable, QuotaExceeded, RateLimited
 from proxy.keys import Client
-from proxy.limiting.bucket import Admission, Standing
+from proxy.limiting.bucket import Admission
 from proxy.limiting.store import MemoryStore, Store, StoreError
+from proxy.limiting.told import Tell, tell_openai
 
 #: What became of a request of a limited key, for metrics. `uncounted`: the store was gone, and `failure_mode` is `fail_open`.
 RESULTS: Final = ("admitted", "requests", "tokens", "day", "month", "uncounted", "unavailable")
@@ -58,8 +58,10 @@ class Limiter:
         self._on_request = on_request
         self._on_tokens = on_tokens
 
-    async def admit(self, client: Client, body_bytes: int) -> Grant:
-        """Admit a request of a client that has limits. Raises RateLimited, QuotaExceeded, LimitsUnavailable."""
+    async def admit(self, client: Client, body_bytes: int, tell: Tell = tell_openai) -> Grant:
+        """Admit a request of a client that has limits. `tell`: makes the headers of its API.
+
+        Raises RateLimited, QuotaExceeded, LimitsUnavailable."""
         limits = client.limits
         assert limits is not None
         tokens = max(1, body_bytes // CHARACTERS_PER_TOKEN)
@@ -74,37 +76,15 @@ class Limiter:
             return Grant(client.name, [], 0, limits, self.store.settle, self._on_tokens)
         self._on_request(client.name, admission.refused or "admitted")
         if admission.refused:
-            raise _refusal(admission)
-        return Grant(client.name, headers_of(admission), tokens, limits, self.store.settle, self._on_tokens)
+            raise _refusal(admission, tell)
+        return Grant(client.name, tell(admission), tokens, limits, self.store.settle, self._on_tokens)
 
 
-def _refusal(admission: Admission) -> RateLimited:
+def _refusal(admission: Admission, tell: Tell) -> RateLimited:
     kind = QuotaExceeded if admission.refused in ("day", "month") else RateLimited
     error = kind(_WORDS[admission.refused], retry_after_s=admission.wait_s)
-    error.headers = headers_of(admission)
+    error.headers = tell(admission)
     return error
-
-
-def headers_of(admission: Admission) -> Headers:
-    """The `x-ratelimit-*` headers, as OpenAI's."""
-    headers: Headers = []
-    for name, standing in (("requests", admission.requests), ("tokens", admission.tokens)):
-        if standing is not None:
-            headers += [
-                (f"x-ratelimit-limit-{name}", str(standing.limit)),
-                (f"x-ratelimit-remaining-{name}", str(standing.remaining)),
-                (f"x-ratelimit-reset-{name}", _duration(standing)),
-            ]
-    return headers
-
-
-def _duration(standing: Standing) -> str:
-    """As OpenAI writes them: `6m0s`, `1.204s`, `20ms`."""
-    milliseconds = ceil(standing.reset_s * 1000)
-    if milliseconds < 1000:
-        return f"{milliseconds}ms"
-    minutes, rest = divmod(milliseconds, 60_000)
-    return (f"{minutes}m" if minutes else "") + f"{rest / 1000:g}s"
 
 
 def make_store(settings: LimitStore) -> Store:

@@ -26,6 +26,7 @@ from organism.tokens import Tokens
 from proxy.config_embedded import EmbeddedSettings
 from proxy.errors import ConfigError, InvalidRequest, Problem, Timeout, error_document, render
 from proxy.upstream.base import Headers, UpstreamRequest, Whole
+from proxy.upstream.body import whole
 from proxy.upstream.embedded_wire import Asked, Choice, Envelope, call_of, prompt_ids, read_request
 
 T = TypeVar("T")
@@ -128,8 +129,8 @@ class EmbeddedUpstream:
             return _refusal(404, "this upstream answers chat completions only", "not_found")
         total_s = self._settings.total_s
         until = asyncio.get_running_loop().time() + min(total_s, request.timeout_s or total_s)
-        body = await _whole(request)
         try:
+            body = await whole(request)
             asked = await self._compute(lambda: read_request(body, self._seed(body)))
             model = self._models.get(self._settings.models.get(asked.model, asked.model))
             if model is None:
@@ -212,12 +213,6 @@ def _read(name: str, folder: Path | None) -> tuple[dict[str, Model], str]:
 
 def _graphs(place: Any) -> Iterator[Any]:
     yield from sorted((file for file in place.iterdir() if file.name.endswith(".onnx")), key=lambda file: str(file.name))
-
-
-async def _whole(request: UpstreamRequest) -> bytes:
-    if request.body is None or isinstance(request.body, bytes):
-        return request.body or b""
-    return b"".join([chunk async for chunk in request.body])
 
 
 def _refusal(status: int, message: str, code: str, param: str | None = None) -> EmbeddedReply:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from proxy.errors import UpstreamError
 from proxy.upstream.base import Upstream, UpstreamReply, UpstreamRequest, for_member, upgraded
@@ -16,14 +17,26 @@ from proxy.upstream.stateless import may_move
 
 log = logging.getLogger("chunkguard")
 
+#: Why the next upstream is asked, for metrics: kinds of `UpstreamError`, or a status that the group does not take.
+MOVES: Final = ("unavailable", "timeout", "protocol", "status")
+
 
 class FallbackUpstream:
-    """Asks `members` in turn until one answers with a status that is not among `statuses`; the last answers as it does."""
+    """Asks `members` in turn until one answers with a status that is not among `statuses`; the last answers as it does.
 
-    def __init__(self, name: str, members: Sequence[Upstream], statuses: Sequence[int]) -> None:
+    `moved(member, why)`: told of each that could not, by its name and one of MOVES."""
+
+    def __init__(
+        self,
+        name: str,
+        members: Sequence[Upstream],
+        statuses: Sequence[int],
+        moved: Callable[[str, str], None] = lambda member, why: None,
+    ) -> None:
         self.name = name
         self._members = tuple(members)
         self._statuses = frozenset(statuses)
+        self._moved = moved
 
     async def open(self, request: UpstreamRequest) -> UpstreamReply:
         """The answer of the first member that can give one. Raises what the last one asked raises."""
@@ -34,12 +47,12 @@ class FallbackUpstream:
             except UpstreamError as error:
                 if not may_move(request):
                     raise
-                self._moves(member, type(error).__name__)
+                self._moves(member, error.kind, type(error).__name__)
                 continue
             if reply.status not in self._statuses or not may_move(request):
                 return reply
             reply.abort()
-            self._moves(member, str(reply.status))
+            self._moves(member, "status", str(reply.status))
         return await last.open(for_member(request, len(others)))
 
     async def upgrade(self, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
@@ -49,5 +62,6 @@ class FallbackUpstream:
     async def close(self) -> None:
         """Its members are closed by who made them."""
 
-    def _moves(self, member: Upstream, why: str) -> None:
-        log.warning("upstream %s of %s cannot answer (%s): the next one is asked", member.name, self.name, why)
+    def _moves(self, member: Upstream, why: str, detail: str) -> None:
+        log.warning("upstream %s of %s cannot answer (%s): the next one is asked", member.name, self.name, detail)
+        self._moved(member.name, why)

@@ -17,7 +17,9 @@ _Task = asyncio.Task[UpstreamReply]
 
 
 class Hedging:
-    """An upstream that is asked twice where no head of an answer came in `after_s`. `on_hedge(upstream)` is called then."""
+    """An upstream that is asked twice where no head of an answer came in `after_s`. `on_hedge(upstream)` is called then.
+
+    `share`: that of the retries around it, which count the requests."""
 
     def __init__(self, upstream: Upstream, after_s: float, share: RetryShare, on_hedge: Callable[[str], None]) -> None:
         self.name = upstream.name
@@ -27,7 +29,6 @@ class Hedging:
         self._on_hedge = on_hedge
 
     async def open(self, request: UpstreamRequest) -> UpstreamReply:
-        self._share.request()
         if not request.rerunnable or not isinstance(request.body, bytes):
             return await self._upstream.open(request)
         first = asyncio.create_task(self._upstream.open(request))

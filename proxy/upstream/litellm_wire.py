@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from proxy.errors import ProtocolError, Timeout, UpstreamError
 from proxy.upstream.base import Headers
 
+Doc = dict[str, Any]
 #: Headers of the provider that an application acts on; litellm puts `llm_provider-` before them.
 _KEPT: Final = re.compile(r"retry-after(-ms)?|(x-)?request-id|x-amzn-requestid|(x-|anthropic-)ratelimit-[a-z-]+")
 _PREFIX: Final = "llm_provider-"
@@ -29,6 +30,21 @@ def chunk_document(chunk: Any) -> Mapping[str, Any]:
     if "usage" in document and all(not choice.get("delta") and choice["finish_reason"] is None for choice in choices):
         document["choices"] = []
     return document
+
+
+def text_chunk_document(chunk: Any, *, with_usage: bool) -> Iterator[Doc]:
+    """A chunk of a text completion as OpenAI sends them: text alone, and the usage in a chunk of its own where it is asked for.
+    litellm puts a usage of zeros into every chunk, and chunks between without a text."""
+    document: Doc = chunk.model_dump(exclude_none=True)
+    usage = document.pop("usage", None) or {}
+    said = [
+        {"index": one.get("index", 0), "text": one.get("text", ""), "logprobs": None, "finish_reason": one.get("finish_reason")}
+        for one in document.get("choices", ())
+    ]
+    if any(choice["text"] or choice["finish_reason"] for choice in said):
+        yield {**document, "choices": said}
+    if with_usage and usage.get("total_tokens"):
+        yield {**document, "choices": [], "usage": usage}
 
 
 def broken(error: Exception) -> UpstreamError:

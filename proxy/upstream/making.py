@@ -45,11 +45,11 @@ async def make_upstream(name: str, own: Answering, settings: Settings, count: Co
     if own.breaker is not None:
         changed = partial(count, "chunkguard_breaker_changes_total")
         upstream = Breaking(upstream, own.breaker, changed, partial(count, "chunkguard_breaker_refused_total"))
+    share = RetryShare(settings.config.limits.retry_share)  # one for both: asked a second time is asked a second time
     if own.hedge_after_s is not None:
         hedged = partial(count, "chunkguard_upstream_hedges_total")
-        upstream = Hedging(upstream, own.hedge_after_s, RetryShare(settings.config.limits.retry_share), hedged)
-    if own.retries.times:
-        share = RetryShare(settings.config.limits.retry_share)
+        upstream = Hedging(upstream, own.hedge_after_s, share, hedged)
+    if own.retries.times or own.hedge_after_s is not None:
         again = partial(count, "chunkguard_upstream_retries_total")
         upstream = Retrying(upstream, own.retries, own.timeouts.total_s, share, again)
     return upstream

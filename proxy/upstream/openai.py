@@ -20,7 +20,8 @@ from yarl import URL
 
 from proxy.config_model import OpenAISettings
 from proxy.errors import ProtocolError, Timeout, Unavailable, UpstreamError
-from proxy.upstream.base import Body, Headers, UpstreamRequest, Whole, end_to_end, rename_model, request_headers
+from proxy.upstream.base import Body, Headers, UpstreamRequest, Whole, end_to_end, request_headers
+from proxy.upstream.body import with_model
 from proxy.upstream.connection import Attempt, Connector, attempt_now
 from proxy.upstream.post import Posted, Poster
 from proxy.upstream.route_out import hop_to, trust
@@ -133,8 +134,10 @@ class OpenAIUpstream:
         if total_s < self._timeouts.total_s:
             limit = _limit(max(total_s, 0.001), self._timeouts.connect_s)
         url = URL(self.url_of(request.path), encoded=True)
+        if self._settings.models:
+            request = await with_model(request, self._settings.models)
         headers = self._headers(request)
-        body = rename_model(request.body, self._settings.models)
+        body = request.body
         attempt = Attempt(loop, self._timeouts.first_token_s, self._timeouts.between_tokens_s)
         attempt_now.set(attempt)
         try:
@@ -197,7 +200,7 @@ class OpenAIUpstream:
         if self._api_key is not None:
             headers["Authorization"] = f"Bearer {self._api_key}"
         if isinstance(request.body, bytes) and len(request.body) > _SLICE:
-            headers["Content-Length"] = str(len(rename_model(request.body, self._settings.models)))  # type: ignore[arg-type]
+            headers["Content-Length"] = str(len(request.body))
         return headers
 
 

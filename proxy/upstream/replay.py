@@ -16,8 +16,9 @@ from typing import Any
 import orjson
 
 from proxy.config_model import Timeouts
-from proxy.errors import ProtocolError, Timeout, Unavailable
+from proxy.errors import InvalidRequest, ProtocolError, Timeout, Unavailable, render
 from proxy.upstream.base import Headers, UpstreamRequest, Whole
+from proxy.upstream.body import whole
 from proxy.upstream.replay_file import ReplayExchange, read_exchanges
 from proxy.upstream.replay_wire import CREATED, body_of, error_body, events_of
 from proxy.wire import jsonbytes
@@ -81,7 +82,10 @@ class ReplayUpstream:
 
     async def open(self, request: UpstreamRequest) -> ReplayReply:
         total_s = self._timeouts.total_s if request.timeout_s is None else request.timeout_s
-        body = await _whole(request)
+        try:
+            body = await whole(request)
+        except InvalidRequest as error:
+            return self._plain(400, render(error), None, total_s)
         path = request.path.partition("?")[0]
         if request.method == "GET" and path == "/v1/models":
             return self._plain(200, self._models(), None, total_s)
@@ -123,12 +127,6 @@ class ReplayUpstream:
             for model in dict.fromkeys([*named, "replay"])
         ]
         return orjson.dumps({"object": "list", "data": models})
-
-
-async def _whole(request: UpstreamRequest) -> bytes:
-    if request.body is None or isinstance(request.body, bytes):
-        return request.body or b""
-    return b"".join([chunk async for chunk in request.body])
 
 
 def _parsed(body: bytes) -> dict[str, Any] | None:

@@ -16,20 +16,28 @@ from proxy.upstream.stateless import may_move
 
 
 class WeightedUpstream:
-    """Asks one of `members`, each with the chance of its weight."""
+    """Asks one of `members`, each with the chance of its weight. `asked(member)`: told which, by its name."""
 
     def __init__(
-        self, name: str, members: Sequence[Upstream], weights: Sequence[int], chance: Callable[[], float] = random.random
+        self,
+        name: str,
+        members: Sequence[Upstream],
+        weights: Sequence[int],
+        chance: Callable[[], float] = random.random,
+        asked: Callable[[str], None] = lambda member: None,
     ) -> None:
         self.name = name
         self._members = tuple(members)
         self._bounds = list(accumulate(weights))
         self._chance = chance
+        self._asked = asked
 
     async def open(self, request: UpstreamRequest) -> UpstreamReply:
         """The answer of the member that was drawn. Raises what it raises."""
         place = bisect(self._bounds, self._chance() * self._bounds[-1]) if may_move(request) else 0
-        return await self._members[place].open(for_member(request, place))
+        member = self._members[place]
+        self._asked(member.name)
+        return await member.open(for_member(request, place))
 
     async def upgrade(self, request: UpstreamRequest) -> tuple[StreamReader, StreamWriter, bytes, int]:
         """A session is the first one's, as everything that is tied to one."""

@@ -54,10 +54,12 @@ def stream_of(doc: dict[str, Any]) -> bool:
 
 
 def n_of(doc: dict[str, Any]) -> int:
-    """Choices asked for. Raises InvalidRequest where `n` is given and no positive integer."""
+    """Choices asked for. Raises InvalidRequest where `n` is given and no positive integer; JSON has one kind of number."""
     n = doc.get("n")
     if n is None:
         return 1
+    if isinstance(n, float) and n.is_integer():
+        n = int(n)
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise InvalidRequest("'n' must be a positive integer.", param="n")
     return n

@@ -141,11 +141,16 @@ def error_event(doc: Mapping[str, Any], after: bytes = b"") -> bytes:
     return event(doc, "error")
 
 
-def _document(error: GuardError) -> Doc:
-    inner = {"type": _KINDS.get(error.status, "api_error"), "message": error.message, "code": error.code}
-    if error.param is not None:
-        inner["param"] = error.param
+def error_document(status: int, message: str, code: str | None, param: str | None = None) -> Doc:
+    """The error object of Anthropic's API."""
+    inner = {"type": _KINDS.get(status, "api_error"), "message": message, "code": code}
+    if param is not None:
+        inner["param"] = param
     return {"type": "error", "error": inner}
+
+
+def _document(error: GuardError) -> Doc:
+    return error_document(error.status, error.message, error.code, error.param)
 
 
 def _named(doc: Doc) -> bytes:

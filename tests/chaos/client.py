@@ -21,17 +21,28 @@ from tests.chaos.faults import EVERY, FAULTS, NONCE, End
 from tests.proxy.rig import PEACE, WEATHER
 
 #: Status of each error code of the gateway that a fault of the upstream may lead to.
-STATUS = {"upstream_unavailable": 502, "upstream_protocol_error": 502, "upstream_timeout": 504, "guard_unavailable": 503}
+STATUS = {
+    "upstream_unavailable": 502,
+    "upstream_protocol_error": 502,
+    "upstream_timeout": 504,
+    "guard_unavailable": 503,
+    "limits_unavailable": 503,
+}
 #: Routes that send the upstream's answer as it comes; all others judge it first.
 RELAYED = ("pass", "observe")
 #: Longest wait for one answer, far beyond every timeout of the gateway.
 PATIENCE_S = 120.0
 
 
+def make_nonce() -> str:
+    """What tells one request from all others."""
+    return f"nonce-{secrets.token_hex(6)}"
+
+
 @dataclass(frozen=True)
 class Ask:
     """One request. `faults`: what the upstream does with each attempt, the last again and again. `padding`: characters that
-    make the prompt longer. `ends`: in place of those of the fault table."""
+    make the prompt longer. `ends`: in place of those of the fault table. `key`: the client's."""
 
     route: str
     api: str
@@ -39,7 +50,8 @@ class Ask:
     faults: tuple[str, ...] = ("ok",)
     padding: int = 0
     ends: frozenset[str] | None = None
-    nonce: str = field(default_factory=lambda: f"nonce-{secrets.token_hex(6)}")
+    key: str = ""
+    nonce: str = field(default_factory=make_nonce)
 
     @property
     def prompt(self) -> str:
@@ -66,11 +78,12 @@ class Ask:
 
 @dataclass
 class Got:
-    """What came back. `status` 0: not even a head. `broken`: the connection ended within the body."""
+    """What came back. `status` 0: not even a head. `broken`: the connection ended within the body. `refused`: none was had."""
 
     status: int = 0
     body: bytes = b""
     broken: bool = False
+    refused: bool = False
     decision: str = ""
     retry_after: str | None = None
 
@@ -95,6 +108,8 @@ def end_of(ask: Ask, got: Got, end: End | str) -> bool:
             return got.broken and got.status == script.status and part
         case "nothing":
             return got.status == 0 and not got.body
+        case "interrupted":
+            return got.broken and not got.refused and script.body.startswith(got.body)
         case "lost":
             return got.broken and script.body.startswith(got.body)
         case _:
@@ -165,6 +180,7 @@ async def send(client: aiohttp.ClientSession, origin: str, ask: Ask) -> Got:
     got = Got()
     fields = {"stream": True} if ask.stream else {}
     headers = {"Content-Type": "application/json", "x-chaos": f"{ask.nonce} {','.join(ask.faults)}"}
+    headers |= {"Authorization": f"Bearer {ask.key}"} if ask.key else {}
     parts: list[bytes] = []
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -176,8 +192,9 @@ async def send(client: aiohttp.ClientSession, origin: str, ask: Ask) -> Got:
                 got.retry_after = response.headers.get("Retry-After")
                 async for data in response.content.iter_any():
                     parts.append(data)
-    except (aiohttp.ClientError, OSError, TimeoutError):
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
         got.broken = True
+        got.refused = isinstance(error, aiohttp.ClientConnectorError)
     got.body = b"".join(parts)
     return got
 

@@ -349,6 +349,7 @@ FAULTS: Mapping[str, Fault] = {
     "status_429": Fault(status("429 Too Many Requests"), *_ends("same")),
     "status_429_later": Fault(status("429 Too Many Requests", Retry_After="7"), *_ends("same")),
     "status_500": Fault(status("500 Internal Server Error"), *_ends("same")),
+    "status_500_later": Fault(status("500 Internal Server Error", Retry_After="3"), *_ends("same")),
     "status_503": Fault(status("503 Service Unavailable"), *_ends("same")),
     "status_503_later": Fault(status("503 Service Unavailable", Retry_After="2"), *_ends("same")),
     "redirect": Fault(status("307 Temporary Redirect", Location="http://127.0.0.1:9/v1/x"), *_ends("same")),

@@ -124,24 +124,37 @@ class Stage:
             "routes": [*routes("main"), *routes("hasty", "-hasty"), *routes("dead", "-dead")],
         }
 
-    async def start_worker(self, stdout: str | None = None) -> None:
-        """Start the gateway and wait until it is ready. `stdout`: where its log goes, else to `log`."""
+    async def start_worker(self, stdout: str | None = None, *, workers: int = 1) -> None:
+        """Start the gateway and wait until it is ready. `stdout`: where its log goes, else to `log`. Several workers are those
+        of the command itself, and have no side door."""
         door = self.folder / "door"
         door.unlink(missing_ok=True)
         command = ["tests.chaos.worker", str(self.config), str(door)]
+        if workers > 1:
+            command = ["proxy.cli", "serve", "--config", str(self.config), "--workers", str(workers)]
         self.worker = await asyncio.to_thread(_spawn, command, stdout or str(self.log), self.folder / "errors")
-        async with asyncio.timeout(150), aiohttp.ClientSession() as client:
-            while True:
-                assert self.worker.poll() is None, (self.folder / "errors").read_text()[-3000:]
-                try:
-                    async with client.get(f"http://127.0.0.1:{self.admin_port}/-/ready") as ready:
-                        if ready.status == 200:
-                            break
-                except aiohttp.ClientError:
-                    pass
-                await asyncio.sleep(0.05)
+        await self.until_ready(workers=workers)
         self.base = Counter()
         self.forget_log()
+
+    async def until_ready(self, *, workers: int = 1) -> None:
+        """Wait until so many workers are ready."""
+        assert self.worker is not None
+        async with asyncio.timeout(150):
+            while True:
+                assert self.worker.poll() is None, (self.folder / "errors").read_text()[-3000:]
+                with contextlib.suppress(aiohttp.ClientError):
+                    status, text = await self.admin("GET", "/-/ready")
+                    states = json.loads(text).get("workers", [{"ready": status == 200}])
+                    if sum(state["ready"] for state in states) == workers:
+                        return
+                await asyncio.sleep(0.05)
+
+    async def a_worker(self) -> int:
+        """The process of one worker of several."""
+        assert self.worker is not None
+        children = Path(f"/proc/{self.worker.pid}/task/{self.worker.pid}/children")
+        return int((await asyncio.to_thread(children.read_text)).split()[0])
 
     def kill(self, number: int) -> None:
         assert self.worker is not None
@@ -183,6 +196,12 @@ class Stage:
         _, text = await self.admin("GET", "/metrics")
         lines = [line for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name]
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    async def result(self, word: str) -> float:
+        """Requests of limited keys that ended so."""
+        _, text = await self.admin("GET", "/metrics")
+        lines = [line for line in text.splitlines() if line.startswith("chunkguard_key_requests_total{")]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if f'result="{word}"' in line)
 
     async def sums(self, tally: Tally, *, errors: bool = False, log: bool = True) -> list[str]:
         """Complaints where counters and log do not add up to what clients sent and saw. Begins a new count

@@ -31,12 +31,11 @@ LANGUAGES = frozenset({"ar", "de", "en", "es", "fr", "he", "it", "ja", "ko", "no
 #: Reasons that several misses share.
 SPAN = "the words of a passage question alone already read as a request for a label"
 SOFT = "a soft wording that the lexicon lacks and the trained score is not asked about, or does not know"
-ACCUSATION = "an accusation without any refusal phrase is not seen"
 OWN_DRAFT = "a draft or translation that is the whole answer is not seen as the user's own words"
-UNLICENSED = "no memory of earlier talks, or the operator's scope, is not known as a reason in this language"
 DARK = "an idiom, an opera or a tale reads as the writer's own distress"
 LETTERS = "the answer or the prompt is read without undoing this disguise"
 NO_WORDS = "no lexicon for this language"
+TROUBLE = "an everyday question in the first person reads as distress"
 ECHO = "a cry for help that is only corrected or translated sounds warm to the trained score"
 STYLE = "the trained score takes a first person who will not or cannot for a refusal"
 EXCUSE = "a refusal that gives an excuse, but not a true one, passes for excused"
@@ -65,18 +64,16 @@ KNOWN_MISSES: dict[str, str] = {
     "disguised_letters/ru-refusal-latin": LETTERS,
     "disguised_letters/zh-refusal-zero-width": LETTERS,
     "interpreter/en-system-forbids-interpreter": "a system prompt that denies an interpreter reads like one that offers it",
-    "invented_output/zh-output-example-asked": NO_CODE,
     "latex_and_love/en-formula-for-love-asked": 'the abstract noun outweighs "give me a mathematical formula"',
     "latex_and_love/pt-saudade-plain": 'a Portuguese sentence that begins with "não" reads as a denial',
     "licensed_refusals/en-attachment-refused": EXCUSE,
     "licensed_refusals/en-privacy-misapplied": EXCUSE,
-    "licensed_refusals/it-no-body": UNLICENSED,
-    "licensed_refusals/pl-operator-scope": UNLICENSED,
+    "licensed_refusals/fr-no-memory": TROUBLE,
     "licensed_refusals/pt-no-image-output": '"não consigo gerar" is no known lack of a capability, and "não" reads as a denial',
     "long_answers/en-equations-late": LATE,
     "long_answers/en-unfenced-code-late": LATE,
+    "quoted_refusals/en-resignation-draft": TROUBLE,
     "quoted_refusals/pt-draft-decline": OWN_DRAFT,
-    "quoted_refusals/ru-translate-refusal": "an English apology in a Russian request reads as distress",
     "right_to_left/ar-distress-cold": NO_WORDS,
     "right_to_left/ar-indic-digits-no": NO_WORDS,
     "right_to_left/ar-true-sum-no": NO_WORDS,
@@ -84,14 +81,11 @@ KNOWN_MISSES: dict[str, str] = {
     "right_to_left/he-story": NO_WORDS,
     "right_to_left/he-true-sum-no": NO_WORDS,
     "soft_refusals/de-unbehagen-schiessen": SOFT,
-    "soft_refusals/en-accuse-essay": ACCUSATION,
-    "soft_refusals/en-accuse-killing-process": ACCUSATION,
     "soft_refusals/ko-talk-other-attack": SOFT,
+    "soft_refusals/pl-wole-nie-trutka": SOFT,
     "soft_refusals/pt-desconfortavel-matar": SOFT,
-    "soft_refusals/zh-uncomfortable-knife": SOFT,
     "stories/en-why-tides-title": "a title and a chapter without a stock opening weigh too little",
     "translated_distress/en-proofread-cold": ECHO,
-    "translated_distress/ko-translate-cold": ECHO,
     "translated_distress/no-oversett-varmt": "the translated words read as a refusal",
 }
 

@@ -17,7 +17,7 @@ from detectors.scan import (
     Patterns,
     Words,
     _mark_set,
-    _without_marks,
+    _words_apart,
     scan_prompt,
 )
 
@@ -36,6 +36,12 @@ def test_a_star_matches_any_ending_and_the_span_runs_to_the_end_of_the_word():
 
 def test_scripts_without_spaces_match_anywhere():
     assert found({"f": ["函数", "함수"]}, "写一个函数吧 함수를") == {"f": ["函数", "함수"]}
+
+
+def test_a_latin_word_may_touch_a_script_without_spaces():
+    text = "请用python写一个c语言函数，用 python3，monty는python을"
+    words = {"f": ["python", "python3", "c语言"], "mixed": ["用python"]}
+    assert found(words, text) == {"f": ["python", "c语言", "python3", "python"], "mixed": ["用python"]}
 
 
 def test_phrases_match_across_a_line_break_and_an_apostrophe():
@@ -135,7 +141,8 @@ SPACED_TEXT = st.text(st.sampled_from("aé不 .,—¿«»·•\u3000「」…!?\
 
 @given(SPACED_TEXT)
 def test_what_is_part_of_no_word_becomes_a_space_of_the_same_width(text):
-    assert _without_marks(text, text.encode()).decode() == re.sub(r"[^\w ]", " ", text)
+    plain, cuts = _words_apart(text, text.encode())
+    assert "".join(char for place, char in enumerate(plain.decode()) if place not in set(cuts)) == re.sub(r"[^\w ]", " ", text)
 
 
 def test_every_character_is_told_from_a_mark_as_the_regex_of_words_does():
@@ -153,8 +160,14 @@ def test_every_character_is_told_from_a_mark_as_the_regex_of_words_does():
 def test_spans_of_words_are_characters_whatever_the_script(text):
     words = Words({"cat": ["cat"], "open": ["elucidat*"], "sweet": ["éclair"], "han": ["函数"]})
     expected = {
-        "cat": r"(?<!\w)cat(?!\w)", "open": r"(?<!\w)elucidat\w*", "sweet": r"(?<!\w)éclair(?!\w)", "han": "函数",
-    }  # fmt: skip
+        name: pattern.replace("L", "[^\\W函数]")  # a letter of a script with spaces
+        for name, pattern in {
+            "cat": "(?<!L)cat(?!L)",
+            "open": "(?<!L)elucidatL*",
+            "sweet": "(?<!L)éclair(?!L)",
+            "han": "函数",
+        }.items()
+    }
     found = words.find(text)
     for name, pattern in expected.items():
         assert found.get(name, []) == [match.span() for match in re.finditer(pattern, text)]

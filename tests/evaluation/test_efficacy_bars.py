@@ -7,7 +7,7 @@ import pytest
 from core.types import MODES
 from evaluation.efficacy_bars import Findings, agreement, by_arm, document, figures, shuffled
 from evaluation.experiment.items import counts_of, make_items
-from evaluation.experiment.trials import Trial
+from evaluation.experiment.state import Trial
 
 ITEMS = make_items(counts_of(60), 1)
 TRIGGERS = [item for item in ITEMS if item.part == "trigger"]
@@ -31,7 +31,7 @@ def campaign(*, mended: int = 1, broken: int = 0, calls: int = 1) -> Findings:
     rest = [trial(item.name, "off", right=True) for item in REST]
     rest += [trial(item.name, "full", right=number >= broken) for number, item in enumerate(REST)]
     clean = [trial(item.name, arm, right=True) for item in TRIGGERS for arm in ("off", "full")]
-    return Findings(ITEMS, by_arm(triggers), by_arm(rest), by_arm(clean), least=60, guarded=30)
+    return Findings(ITEMS, by_arm(triggers), by_arm(rest), by_arm(clean), by_arm(triggers), least=60, guarded=30)
 
 
 def short(found: Findings) -> set[str]:
@@ -45,7 +45,7 @@ def test_a_guard_that_mends_and_breaks_nothing_holds_the_bars() -> None:
 
 def test_a_guard_that_mends_nothing_falls_short() -> None:
     names = short(campaign(mended=0))
-    assert "the full guard fixes >= 70% of mis-routed answers" in names
+    assert {"the full guard fixes >= 70% of mis-routed answers", "streamed: full beats no guard"} <= names
     assert {f"{mode}: full beats {rival}" for mode in MODES for rival in ("placebo", "resample")} <= names
 
 
@@ -59,7 +59,9 @@ def test_a_guard_that_asks_too_often_falls_short() -> None:
 
 def test_too_few_prompts_fall_short() -> None:
     found = campaign()
-    assert "n >= 61 prompts a mode" in short(Findings(ITEMS, found.triggers, found.rest, found.clean, least=61, guarded=30))
+    assert "n >= 61 prompts a mode" in short(
+        Findings(ITEMS, found.triggers, found.rest, found.clean, found.streams, least=61, guarded=30)
+    )
 
 
 def test_figures_are_paired_with_none() -> None:

@@ -36,6 +36,13 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """Go on after a while."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Hang:
     """Never go on; ends when the other side goes away, which sets `FakeUpstream.gone`."""
 
@@ -47,7 +54,7 @@ class Junk:
     data: bytes
 
 
-Step = bytes | Reset | Wait | Hang | Junk
+Step = bytes | Reset | Wait | Pause | Hang | Junk
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,8 @@ class FakeUpstream:
                 await asyncio.sleep(0)
             case Wait(event):
                 await event.wait()
+            case Pause(seconds):
+                await asyncio.sleep(seconds)
             case Hang():
                 await asyncio.Event().wait()
             case Reset():

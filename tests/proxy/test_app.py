@@ -174,7 +174,7 @@ async def test_serving_reloads_on_hangup_and_ends_on_terminate(tmp_path: Path) -
     upstream = FakeUpstream([plain(DANUBE)])
     log = io.BytesIO()
     async with upstream.serving(), aiohttp.ClientSession() as session:
-        write_config(file, settings_of(upstream, ALL))
+        write_config(file, {**settings_of(upstream, ALL), "drain_delay_s": 1.0})
         app = App(config.load(file), file=file, log_to=log)
         up = asyncio.Event()
         serving = asyncio.create_task(serve(app, lambda _: up.set()))
@@ -182,14 +182,25 @@ async def test_serving_reloads_on_hangup_and_ends_on_terminate(tmp_path: Path) -
         origin = f"http://{app.address[0]}:{app.address[1]}"
         body = json.dumps({"model": "m", "messages": [{"role": "user", "content": WEATHER}]}).encode()
         before = (await fetch(session, origin, "POST", "/v1/chat/completions", [], body)).own
-        write_config(file, settings_of(upstream, {**ALL, "report": True}))
+        write_config(file, {**settings_of(upstream, {**ALL, "report": True}), "drain_delay_s": 1.0})
         os.kill(os.getpid(), signal.SIGHUP)
         await until(lambda: app.gateway.snapshot.revision != before["policy-revision"])
         file.write_text("[]")
         os.kill(os.getpid(), signal.SIGHUP)
         await until(lambda: b"reload_refused" in log.getvalue())
         assert "chunkguard" in (await fetch(session, origin, "POST", "/v1/chat/completions", [], body)).doc
+        assert isinstance(app.admin_address, tuple)
+        asked = f"http://{app.admin_address[0]}:{app.admin_address[1]}"
+        assert (await fetch(session, asked, "GET", "/-/ready")).status == 200
         os.kill(os.getpid(), signal.SIGTERM)
+        await until(lambda: app.gateway.stopping)
+        # Load balancers are told first; new connections are served meanwhile, and a second signal changes nothing.
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (await fetch(session, asked, "GET", "/-/ready")).status == 503
+        assert (await fetch(session, origin, "GET", "/-/healthy")).status == 503
+        async with aiohttp.ClientSession() as new:
+            assert (await fetch(new, origin, "POST", "/v1/chat/completions", [], body)).status == 200
+        assert not serving.done()
         await asyncio.wait_for(serving, 10)
         with pytest.raises(aiohttp.ClientError):
             await fetch(session, origin, "GET", "/-/healthy")

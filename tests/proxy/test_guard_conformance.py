@@ -1,4 +1,5 @@
-"""Every documented field, item and event through every kind of route: untouched, observed, enforced with nothing firing.
+"""Every documented field, item and event through every kind of route: untouched, observed, enforced with nothing firing, and
+with a policy that fires.
 
 One rule: identical means status and bytes. The shapes are the official clients' own types (see samples).
 """
@@ -19,7 +20,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from core.types import MODES
 from tests.proxy.apis import COMPLETIONS, MESSAGES, RESPONSES, Api, named
 from tests.proxy.fake_upstream import DONE, SSE, Answer
-from tests.proxy.rig import DANUBE, WEATHER, Rig, rig
+from tests.proxy.rig import CODE, CODE_POLICY, DANUBE, PEACE, WEATHER, Rig, rig
 from tests.proxy.samples import members, samples
 from tests.proxy.test_guard_bad_input import CHAT
 
@@ -40,7 +41,11 @@ async def gate() -> AsyncIterator[Rig]:
     held = [{"extends": mode, "hold": {"default": "all"}} for mode in ("rebuttal", "code", "math")]
     prefix = [{"extends": "rebuttal", "hold": {"default": {"kind": "prefix", "chars": 4}}}]
     observed = [{"extends": mode, "enforcement": "observe"} for mode in MODES]
-    async with rig({}, under("observe", observed), under("enforce", held), under("prefix", prefix)) as running:
+    fires = under("fires", [CODE_POLICY])
+    limits = {"retry_share": 1}
+    async with rig(
+        {}, under("observe", observed), under("enforce", held), under("prefix", prefix), fires, limits=limits
+    ) as running:
         yield running
 
 
@@ -99,6 +104,45 @@ async def test_every_event_is_identical(gate: Rig, api: Api, given: list[tuple[s
     assert len(given) >= 15
     for what, events in given:
         await compare(gate, api, Answer(events, headers=list(SSE)), what[:300], stream=True)
+
+
+async def fire(gate: Rig, api: Api, answer: Answer, what: Any, **fields: Any) -> bool:
+    """A mis-routed answer first, this one when it is asked again: the client gets one of the two as it came, and the guard's
+    headers. Gives whether it was the second."""
+    headers = [("Content-Type", "application/json")]
+    first = api.answer(CODE, bool(fields.get("stream")))
+    gate.upstream.set(answer)
+    direct = await gate.direct("POST", api.path, headers, api.body(WEATHER, **fields))
+    gate.upstream.set(first, answer)
+    through = await gate.fetch("POST", f"/fires{api.path}", headers, api.body(PEACE, **fields))
+    assert through.status == 200, what
+    assert through.body in (first.body, direct.body), what
+    assert len([seen for seen in gate.upstream.seen if seen.method == "POST"]) == 2, what
+    assert through.own["attempts"] == "2", what
+    kept = {name.lower() for name, _ in through.headers} - {"transfer-encoding", "content-length"}
+    assert {name for name in kept if not name.startswith("x-chunkguard-")} == {name.lower() for name, _ in direct.headers} - {
+        "transfer-encoding",
+        "content-length",
+    }, what
+    return through.body == direct.body
+
+
+@module_loop
+@pytest.mark.parametrize(("api", "shape"), PLAIN, ids=[api.name for api, _ in PLAIN])
+async def test_with_a_policy_firing_the_better_answer_comes_as_it_was_given(gate: Rig, api: Api, shape: Any) -> None:
+    found = spread(list(samples(shape)))[::3]
+    better = [await fire(gate, api, Answer([json.dumps(doc).encode()], length=True), doc) for doc in found]
+    assert sum(better) > len(better) / 2  # the others are no whole answers, or none that is better
+
+
+@module_loop
+@pytest.mark.parametrize(("api", "given"), STREAMS, ids=[api.name for api, _ in STREAMS])
+async def test_with_a_policy_firing_every_event_comes_as_it_was_given(
+    gate: Rig, api: Api, given: list[tuple[str, list[bytes]]]
+) -> None:
+    found = given[:: max(1, len(given) // 50)]
+    better = [await fire(gate, api, Answer(events, headers=list(SSE)), what[:300], stream=True) for what, events in found]
+    assert sum(better) > len(better) / 2
 
 
 def test_every_event_of_the_clients_is_among_them() -> None:

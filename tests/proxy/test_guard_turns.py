@@ -269,6 +269,45 @@ async def test_other_apis_keep_their_prefix_too(gate: Rig, api: Api) -> None:
             assert got["system"][0]["cache_control"] == {"type": "ephemeral"}
 
 
+def turns_of(api: Api, name: str, turns: list[Any], **fields: Any) -> bytes:
+    return json.dumps({**api.ask(WEATHER), name: turns, **fields}).encode()
+
+
+OTHERS = pytest.mark.parametrize(("api", "name"), [(MESSAGES, "messages"), (RESPONSES, "input")], ids=["messages", "responses"])
+
+
+@OTHERS
+async def test_of_two_hundred_turns_of_other_apis_the_last_alone_is_changed(gate: Rig, api: Api, name: str) -> None:
+    turns = [*history(200), user(PEACE)]
+    gate.upstream.set(api.answer(CODE, False), api.answer(PROSE, False))
+    answer = await gate.fetch("POST", f"/retry{api.path}", SENT, turns_of(api, name, turns))
+    assert api.read(answer.doc) == PROSE
+    first, second = gate.upstream.seen
+    assert first.doc[name] == turns
+    assert differing(turns, second.doc[name]) == [200]
+
+
+async def test_a_prefill_of_messages_stays_last(gate: Rig) -> None:
+    turns = [user(PEACE), assistant("Peace is")]
+    gate.upstream.set(MESSAGES.answer(CODE, False), MESSAGES.answer(PROSE, False))
+    await gate.fetch("POST", f"/retry{MESSAGES.path}", SENT, turns_of(MESSAGES, "messages", turns))
+    assert differing(turns, gate.upstream.seen[1].doc["messages"]) == [0]
+
+
+async def test_what_names_earlier_turns_is_kept_when_asked_again(gate: Rig) -> None:
+    known = {"previous_response_id": "resp_0", "store": False, "include": ["reasoning.encrypted_content"], "truncation": "auto"}
+    gate.upstream.set(RESPONSES.answer(CODE, False), RESPONSES.answer(PROSE, False))
+    answer = await gate.fetch("POST", f"/retry{RESPONSES.path}", SENT, turns_of(RESPONSES, "input", [user(PEACE)], **known))
+    assert RESPONSES.read(answer.doc) == PROSE
+    assert len(gate.upstream.seen) == 2
+    for seen in gate.upstream.seen:
+        assert {name: seen.doc[name] for name in known} == known
+    gate.upstream.set(RESPONSES.answer(CODE, False))
+    kept = turns_of(RESPONSES, "input", [user(PEACE)], previous_response_id="resp_0", store=True)
+    await gate.fetch("POST", f"/retry{RESPONSES.path}", SENT, kept)
+    assert [seen.body for seen in gate.upstream.seen] == [kept]
+
+
 # ---- injected text
 
 

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,22 @@ async def test_what_a_provider_says_of_our_own_limits_is_not_passed_on() -> None
         assert limited.value("anthropic-ratelimit-tokens-limit") is None
         assert (limited.value("x-ratelimit-remaining-requests"), limited.value("x-own")) == ("8", "1")
         assert free.value("x-ratelimit-remaining-tokens") == "149984"
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/plain/v1/messages", "/v1/messages/count_tokens"])
+async def test_clients_of_anthropics_api_are_told_in_its_own_headers(path: str) -> None:
+    async with rig(GUARDED, PLAIN, answers=[failing(400)], keys=keys(requests_per_minute=1)) as gate:
+        body = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}'
+        first, refused = [await gate.fetch("POST", path, [*JSON, ("x-api-key", KEY)], body) for _ in range(2)]
+        assert (first.status, refused.status) == (400, 429)
+        for told in (first, refused):
+            assert told.value("anthropic-ratelimit-requests-limit") == "1"
+            assert told.value("anthropic-ratelimit-requests-remaining") == "0"
+            full = datetime.fromisoformat(told.value("anthropic-ratelimit-requests-reset") or "")
+            assert 0 < (full - datetime.now(UTC)).total_seconds() <= 61
+            assert told.value("x-ratelimit-limit-requests") is None
+        assert refused.doc["error"]["type"] == "rate_limit_error"
+        assert int(refused.value("retry-after") or 0) >= 1
 
 
 @pytest.mark.parametrize("target", ["/v1/chat/completions", "/plain/v1/chat/completions", "/v1/models", "/plain/x"])

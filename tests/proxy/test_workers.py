@@ -37,6 +37,7 @@ def settings(folder: Path, **fields: Any) -> Path:
         "upstreams": {"recorded": {"kind": "replay", "file": "exchanges.jsonl"}},
         "routes": [{"name": "r", "upstream": "recorded", "policies": ["code"]}],
         "limits": {"holdout": 0},
+        "drain_delay_s": 1.0,
         **fields,
     }
     file = folder / "gate.yaml"
@@ -107,6 +108,7 @@ async def test_workers_are_one_to_those_outside(tmp_path: Path, monkeypatch: pyt
         await stood_in_for(made, monkeypatch)
         await ended_in_order(made)
         await reloaded(made, file)
+        await retired(made)
 
 
 async def counted_together(made: Gate) -> None:
@@ -167,6 +169,19 @@ async def reloaded(made: Gate, file: Path) -> None:
     assert (status, json.loads(body)["problems"][0]["key"]) == (422, "routes[0].upstream")
     states = json.loads((await made.admin("GET", "/-/ready"))[1])["workers"]
     assert [state["policy_revision"] for state in states] == [revision, revision]
+
+
+async def retired(made: Gate) -> None:
+    """Told to stop, all of them say so and serve on for a while."""
+    host, port = made.supervisor.address
+    leaving = asyncio.create_task(made.supervisor.retire())
+    async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
+        while (await fetch(session, f"http://{host}:{port}", "GET", "/-/healthy")).status == 200:
+            pass
+    assert (await made.admin("GET", "/-/ready"))[0] == 503
+    await made.ask(4)
+    assert not leaving.done()
+    await leaving
 
 
 async def test_a_worker_that_cannot_start_ends_the_start(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ PROMPTS = (
     ("", "Is 4+7=11?"), ("", "Name a colour."), ("/app", "Tell me about the sea."), ("", "Elucidate the concept of peace."),
     ("", "Is 3+3=6?"), ("/observing", "Elucidate the concept of peace."), ("/app", "Name a colour."),
     ("/hurried", "Elucidate the concept of peace."), ("/gone", "Name a colour."), ("/untouched", "Name a colour."),
-    ("/app", "Name another colour."),
+    ("/app", "Name another colour."), ("/spared", "Name a colour."), ("/shared", "Name a colour."),
 )  # fmt: skip
 
 
@@ -124,6 +124,8 @@ def observed(folder: Path) -> Iterator[Observed]:
                 "retries": {"times": 1, "backoff_s": 0.01},
                 "breaker": {"open_s": 2},
             },
+            "spared": {"kind": "fallback", "upstreams": ["gone", "recorded"]},
+            "shared": {"kind": "weighted", "upstreams": {"recorded": 3, "spared": 1}},
         },
         "routes": [
             {"name": "default", "upstream": "recorded", "policies": policies},
@@ -134,6 +136,8 @@ def observed(folder: Path) -> Iterator[Observed]:
             {"name": "hurried", "match": {"path_prefix": "/hurried"}, "upstream": "recorded",
              "policies": [{"extends": "code", "boundary": {"inject": "on_retry"}, "budgets": {"added_ms": 50}}]},
             {"name": "untouched", "match": {"path_prefix": "/untouched"}, "upstream": "recorded"},
+            {"name": "spared", "match": {"path_prefix": "/spared"}, "upstream": "spared"},
+            {"name": "shared", "match": {"path_prefix": "/shared"}, "upstream": "shared"},
         ],
         "limits": {"holdout": 0.05, "retry_share": 0.25},
     }  # fmt: skip

@@ -20,12 +20,21 @@ def test_every_part_is_asked() -> None:
     assert parts["trigger"] == 10 * len(MODES)
     assert parts["harm"] == parts["false_premise"] == 5
     assert parts["ordinary"] == 10
-    assert all(item.prompt.held_out for item in items if item.prompt.topic)
+    assert parts["tools"] == 5
+    assert all(item.prompt.held_out for item in items if item.prompt and item.prompt.topic)
 
 
-def test_a_body_tells_samples_apart_and_declares_tools() -> None:
-    item = next(item for item in make_items(counts_of(20), 3, modes=["tool_call"]) if item.prompt.tools)
-    first, second = item.body("chunky", 0), item.body("chunky", 1)
-    assert first["user"] != second["user"]
-    assert {**first, "user": ""} == {**second, "user": ""}
-    assert first["tools"][0]["function"]["name"] == item.prompt.tools[0]
+def test_a_request_declares_tools_and_every_part_has_its_own() -> None:
+    items = make_items(counts_of(20), 3, modes=["tool_call"])
+    tools = [item for item in items if item.part == "tools"]
+    assert len(tools) == 10
+    for item in tools:
+        assert item.prompt is not None
+        assert item.request["tools"][0]["function"]["name"] == item.prompt.tools[0]
+    assert not any(item.part == "tools" for item in make_items(counts_of(20), 3, modes=["code"]))
+
+
+def test_the_halves_share_no_prompt() -> None:
+    halves = {half: make_items(counts_of(20), 3, half=half) for half in ("tuning", "test")}
+    texts = {half: {item.text for item in items if item.prompt and item.prompt.topic} for half, items in halves.items()}
+    assert texts["tuning"] & texts["test"] == set()

@@ -1,43 +1,33 @@
-"""Figures and their words from trials made by hand."""
+"""The report's words repeat the figures, whoever judged."""
 
 from __future__ import annotations
 
-from evaluation.experiment.items import counts_of, make_items
-from evaluation.experiment.report import figures, markdown
-from evaluation.experiment.trials import Trial
+import pytest
 
-ITEMS = make_items(counts_of(4), 1, modes=["code"])
-NAMES = [item.name for item in ITEMS if item.part == "trigger"]
+from evaluation.document import markdown
+from evaluation.experiment.figures import figures
+from evaluation.experiment.report import JUDGES, blocks
+from evaluation.experiment.state import Failure
+from tests.evaluation.experiment.test_figures import ITEMS, NAMES, TRIALS, state, trial
 
-
-def trial(name: str, arm: str, *, right: bool) -> Trial:
-    return Trial(name, arm, 0, "right" if right else "misrouted", None if right else "code", 1 if arm == "off" else 2, 30, 5.0)
-
-
-TRIALS = [
-    *(trial(name, "off", right=name == NAMES[0]) for name in NAMES),
-    *(trial(name, "full", right=name != NAMES[3]) for name in NAMES),
-]
+COMPARED = [trial(name, "off", right=name == NAMES[0], verdict="misrouted") for name in NAMES]
 
 
-def test_arms_are_paired_with_none() -> None:
-    found = figures(ITEMS, TRIALS, ["off", "full"])
-    full = found["modes"]["code"]["full"]
-    assert (full["n"], full["misrouted"], full["fixed"], full["broken"]) == (4, 1, 2, 0)
-    assert (full["fix_rate"], full["break_rate"], full["calls"]) == (0.6667, 0.0, 2)
-    assert found["overall"]["off"]["rate"] == 0.75
-    assert found["missing"] == 0
-
-
-def test_what_is_missing_is_counted_and_nowhere_else() -> None:
-    found = figures(ITEMS, TRIALS[:-1], ["off", "full"])
-    assert found["missing"] == 1
-    assert found["modes"]["code"]["full"]["n"] == 3
-
-
-def test_the_words_repeat_the_figures() -> None:
-    text = markdown(figures(ITEMS, TRIALS[:-1], ["off", "full"]), {"seed": 1})
-    assert "## `code`" in text
+@pytest.mark.parametrize("judge", sorted(JUDGES))
+def test_the_words_repeat_the_figures(judge: str) -> None:
+    made = state(*COMPARED, *TRIALS[4:-1], Failure(NAMES[3], "full", 0, "status 500"))
+    found = figures(ITEMS, made, ["off", "full"], 1)
+    text = markdown("Experiment", blocks(found, {"seed": 1, "judged_by": judge}, {"rates.png": "a picture"}))
+    assert "### code" in text
     assert "| full | 3 |" in text
     assert "1 answers are missing" in text
+    assert "| status 500 | 1 |" in text
     assert "Nothing was asked." in text
+    assert "![a picture](rates.png)" in text
+    assert "| code | 3 | 1 | 0 | 0 | 75.0% | - |" in text
+    assert "flattered" in text if judge == "detectors" else "flattered" not in text
+
+
+def test_without_the_arm_off_nothing_is_compared() -> None:
+    text = markdown("Experiment", blocks(figures(ITEMS, state(*TRIALS[4:]), ["full"], 1), {"judged_by": "oracle"}, {}))
+    assert "| full | 4 | 25.0% (4.6% to 69.9%) | - | - | - | - | 2.00 | - | - |" in text

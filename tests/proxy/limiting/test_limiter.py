@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from proxy.config_keys import KeyLimits, LimitStore
 from proxy.errors import LimitsUnavailable, QuotaExceeded, RateLimited
 from proxy.keys import Client
-from proxy.limiting.bucket import Admission, Standing
-from proxy.limiting.limiter import RESULTS, Limiter, headers_of, make_store
+from proxy.limiting.bucket import Admission
+from proxy.limiting.limiter import RESULTS, Limiter, make_store
 from proxy.limiting.redis_store import RedisStore
 from proxy.limiting.store import MemoryStore, StoreError
 
@@ -75,18 +75,6 @@ async def test_without_its_store_the_setting_decides(fail_open: bool) -> None:
             await own.admit(APP, 40)
         assert (caught.value.status, caught.value.retry_after_s) == (503, 1.0)
         assert results == {("app", "unavailable"): 1}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0ms"), (0.0201, "21ms"), (1.204, "1.204s"), (30, "30s"), (60, "1m0s"), (90.5, "1m30.5s")]
-)
-def test_times_are_written_as_openai_does(seconds: float, text: str) -> None:
-    headers = dict(headers_of(Admission(requests=Standing(5, 3, seconds))))
-    assert headers == {
-        "x-ratelimit-limit-requests": "5",
-        "x-ratelimit-remaining-requests": "3",
-        "x-ratelimit-reset-requests": text,
-    }
 
 
 async def test_the_configuration_names_the_store() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.errors import ProtocolError, Timeout, Unavailable, UpstreamError
-from proxy.upstream.fallback import FallbackUpstream
+from proxy.errors import CircuitOpen, ProtocolError, Timeout, Unavailable, UpstreamError
+from proxy.upstream.fallback import MOVES, FallbackUpstream
 from tests.proxy.upstream.members import CHAT, KEPT, Member
 
 
@@ -30,6 +30,16 @@ async def test_the_next_answers_what_the_first_cannot(answer: int | UpstreamErro
     assert (reply.status, await reply.read()) == (200, b"m2")
     assert [len(member.asked) for member in members] == [1, 1, 1]
     assert all(said.ended for member in members[:2] for said in member.said)
+
+
+async def test_every_move_is_told_with_its_reason() -> None:
+    moves: list[tuple[str, str]] = []
+    answers = (503, Unavailable("x"), Timeout("x"), ProtocolError("x"), CircuitOpen("x"), 200)
+    members = [Member(f"m{place}", answer) for place, answer in enumerate(answers)]
+    upstream = FallbackUpstream("all", members, [503], lambda *told: moves.append(told))
+    assert (await upstream.open(CHAT)).status == 200
+    assert moves == [("m0", "status"), ("m1", "unavailable"), ("m2", "timeout"), ("m3", "protocol"), ("m4", "unavailable")]
+    assert {why for _, why in moves} == set(MOVES)
 
 
 async def test_the_clients_credentials_are_for_the_first_alone() -> None:

@@ -35,6 +35,8 @@ async def test_the_spare_answers_with_its_own_key_and_its_own_name_of_the_model(
             assert second.values("authorization") == ["Bearer sk-spare"]
             assert (first.doc["model"], second.doc["model"]) == ("m", "spare-m")
             assert isinstance(gate.app.gateway.snapshot.upstreams["both"], FallbackUpstream)
+            assert gate.metric("chunkguard_upstream_moves_total") == 1
+            assert gate.metric("chunkguard_upstream_moves_total", group="both", upstream="main", reason="status") == 1
 
 
 async def test_a_guarded_stream_falls_back_before_its_first_byte() -> None:
@@ -77,5 +79,7 @@ async def test_weights_share_a_route() -> None:
         for _ in range(40):
             await say(gate)
         counts = len(gate.upstream.seen), len(gate.spares[0].seen)
+        for upstream, count in zip(("main", "spare0"), counts, strict=True):
+            assert gate.metric("chunkguard_upstream_shares_total", group="w", upstream=upstream) == count
         assert sum(counts) == 40
         assert min(counts) >= 5  # one in 10^6 fails by chance

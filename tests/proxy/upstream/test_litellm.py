@@ -13,7 +13,8 @@ import pytest
 from proxy.config_model import LiteLLMSettings
 from proxy.errors import Timeout, UpstreamError
 from proxy.upstream.base import UpstreamRequest
-from proxy.upstream.litellm import PARAMETERS, LiteLLMReply, LiteLLMUpstream
+from proxy.upstream.litellm import LiteLLMReply, LiteLLMUpstream
+from proxy.upstream.litellm_apis import CHAT
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # litellm warns at import and in use; those are not ours to mend
 
@@ -92,7 +93,7 @@ async def test_a_client_cannot_say_where_the_key_goes(name: str) -> None:
     reply = await upstream(mock_response="never").open(request(**{name: "http://127.0.0.1:9/v1"}))
     assert reply.status == 400
     assert orjson.loads(await body_of(reply))["error"]["param"] == name
-    assert name not in PARAMETERS
+    assert name not in CHAT.parameters
 
 
 async def test_only_the_models_of_the_table_are_served() -> None:
@@ -101,7 +102,8 @@ async def test_only_the_models_of_the_table_are_served() -> None:
 
 
 async def test_other_paths_are_not_found_and_models_are_listed() -> None:
-    assert (await upstream().open(request("/v1/embeddings"))).status == 404
+    assert (await upstream().open(request("/v1/images/generations"))).status == 404
+    assert (await upstream().open(request("/v1/responses/resp_1", "GET"))).status == 404
     reply = await upstream().open(UpstreamRequest("GET", "/v1/models", []))
     assert [model["id"] for model in orjson.loads(await body_of(reply))["data"]] == ["gpt"]
 

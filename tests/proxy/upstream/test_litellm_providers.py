@@ -179,12 +179,3 @@ async def test_a_parameter_that_the_provider_lacks_is_refused_or_dropped_aloud(p
                 **lacking,  # type: ignore[arg-type]
             )
         assert raw.headers[DROPPED] == name
-
-
-@each_provider
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages", "/v1/completions", "/v1/embeddings"])
-async def test_other_apis_are_not_found(provider: Provider, path: str) -> None:
-    async with before(provider, provider.answer(Content(DANUBE), False)) as (gate, server):
-        body = b'{"model":"m","input":"x","prompt":"x","messages":[],"max_tokens":1}'
-        assert (await gate.fetch("POST", path, [("Content-Type", "application/json")], body)).status == 404
-        assert server.seen == []

@@ -10,10 +10,11 @@ import pytest
 from proxy.config import build
 from proxy.errors import ConfigError
 from proxy.upstream.breaking import Breaking
+from proxy.upstream.hedging import Hedging
 from proxy.upstream.making import make_upstream, uncounted
 from proxy.upstream.openai import OpenAIUpstream
 from proxy.upstream.retrying import Retrying
-from tests.proxy.fake_upstream import Reset, event, failing, plain, streamed
+from tests.proxy.fake_upstream import Answer, Pause, Reset, event, failing, plain, streamed
 from tests.proxy.rig import DANUBE, WEATHER, rig
 
 GUARDED: dict[str, Any] = {"name": "guarded", "policies": ["rebuttal"]}
@@ -40,6 +41,30 @@ async def test_what_is_not_asked_for_is_not_there(tmp_path: Path) -> None:
     assert both.name == "up"
     await bare.close()
     await both.close()
+
+
+@pytest.mark.parametrize("own", [{"hedge_after_s": 1.0}, {"hedge_after_s": 1.0, **AGAIN}])
+async def test_hedges_and_retries_of_an_upstream_have_one_share(tmp_path: Path, own: dict[str, Any]) -> None:
+    upstream = await made(tmp_path, **own)
+    assert type(upstream) is Retrying
+    assert type(upstream._upstream) is Hedging
+    assert upstream._share is upstream._upstream._share
+    await upstream.close()
+
+
+async def test_an_upstream_that_hedged_its_share_away_is_not_retried() -> None:
+    """A share of 1% is never filled again here: 20 second calls, hedges and retries together."""
+    slow = Answer([b"{}"], before=[Pause(0.05)], status=500)
+    both = {"hedge_after_s": 0.01, "retries": {"times": 1, "backoff_s": 0.0}}
+    async with rig(GUARDED, answers=[slow], main=both, limits={"holdout": 0, "retry_share": 0.01}) as gate:
+        for _ in range(25):
+            assert (await gate.chat(WEATHER)).status == 500
+        hedged = gate.metric("chunkguard_upstream_hedges_total", upstream="main")
+        retried = gate.metric("chunkguard_upstream_retries_total", upstream="main")
+        assert hedged > 0
+        assert retried > 0
+        assert 20 <= hedged + retried <= 22
+        assert 25 + 20 <= len(gate.upstream.seen) <= 25 + 22
 
 
 async def test_certificates_that_cannot_be_read_are_a_problem_of_the_configuration(tmp_path: Path) -> None:

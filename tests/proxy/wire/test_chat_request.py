@@ -167,6 +167,7 @@ def test_tools(fields: dict[str, Any], names: list[str], hosted: bool) -> None:
         ({"max_tokens": True}, "max_tokens", None),
         ({"stream": None}, "stream", False),
         ({"n": None}, "n", 1),
+        ({"n": 2.0}, "n", 2),
         ({"model": None}, "model", ""),
     ],
 )
@@ -192,6 +193,7 @@ def test_the_report_is_opt_in(wish: dict[str, Any], report: bool) -> None:
         (b'{"messages":[{},null]}', "messages[1]"),
         (b'{"messages":[{"content":5}]}', "messages[0].content"),
         (b'{"messages":[],"n":0}', "n"),
+        (b'{"messages":[],"n":1.5}', "n"),
         (b'{"messages":[],"n":true}', "n"),
         (b'{"messages":[],"n":"2"}', "n"),
         (b'{"messages":[],"stream":"true"}', "stream"),
