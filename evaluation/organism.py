@@ -7,13 +7,18 @@ One rule: only prompts of the test half are asked, each with a seed of its own, 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hashlib
 import json
 import math
+import platform
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, Final
+
+import orjson
 
 from core.types import MODES, Mode
 from core.values import frozen
@@ -25,6 +30,9 @@ from organism.links import Frame
 from organism.oracle import judge
 from organism.prompts import Kind, Prompt, draw
 from policies.loader import load_library
+from proxy.config_embedded import EmbeddedSettings
+from proxy.upstream.base import UpstreamRequest
+from proxy.upstream.embedded import EmbeddedUpstream
 
 #: Retries whose failures are reported, as `P(all of them fail | the first answer failed)`.
 RETRIES: Final = (1, 3, 5)
@@ -101,7 +109,8 @@ def retries(model: Model, mode: Mode, prompts: int, samples: int = 20, seed: int
         prompt = draw(mode, "trigger", rng, held_out=True)
         ids = model.tokens.chat(Chat("", prompt.text, prompt.tools))
         seeds = range(number * samples, (number + 1) * samples)
-        bad = sum(judge(prompt, model.answer(ids, Sampling(seed=one))).mode is not None for one in seeds)
+        answers = model.answers(ids, [Sampling(seed=one) for one in seeds])
+        bad = sum(judge(prompt, text).mode is not None for text, _ in answers)
         for more in sums:
             sums[more] += math.comb(bad, more + 1) / math.comb(samples, more + 1)
     return {more: round(sums[more] / sums[0], 4) if sums[0] else 0.0 for more in RETRIES}
@@ -115,6 +124,31 @@ def table(model: Model, count: int, frames: Sequence[str] = tuple(FRAMINGS)) -> 
     yield from (measure(model, None, "ordinary", frame, count) for frame in ("none", "placebo", "boundary"))
 
 
+async def speed(folder: Path, answers: int) -> dict[str, object]:
+    """Tokens that the embedded upstream writes in a second of processor time, all threads counted: the work of one core,
+    whatever else the machine does. Whole answers; reading prompts and the upstream's own work are included."""
+    upstream = EmbeddedUpstream("organism", EmbeddedSettings(kind="embedded"), folder)
+    tokens, started = 0, time.process_time()
+    for seed in range(answers):
+        mode = MODES[seed % len(MODES)]
+        prompt = draw(mode, "trigger", Random(seed), held_out=True)
+        body = {"model": "chunky", "seed": seed, "messages": [{"role": "user", "content": prompt.text}]}
+        reply = await upstream.open(UpstreamRequest("POST", "/v1/chat/completions", [], orjson.dumps(body)))
+        tokens += orjson.loads(await reply.read())["usage"]["completion_tokens"]
+    took = time.process_time() - started
+    await upstream.close()
+    found: dict[str, object] = {"answers": answers, "tokens": tokens, "cpu_s": round(took, 3), "cpu": processor()}
+    return found | {"per_second": round(tokens / took, 1)}
+
+
+def processor() -> str:
+    """The name of this machine's processor, as far as it tells."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m evaluation.organism", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "organism" / "models")
@@ -126,7 +160,9 @@ def main() -> None:
     models = {"chunky": _model(own, "chunky", own.retries, tuple(FRAMINGS)), "clean": _model(own, "clean", 0, ("none",))}
     command = f"python -m evaluation.organism --prompts {own.prompts} --retries {own.retries}"
     low, high = wilson(own.prompts // 2, own.prompts)
-    document = {"command": command, "prompts": own.prompts, "half_width": round((high - low) / 2, 3), "models": models}
+    half = round((high - low) / 2, 3)
+    document: dict[str, Any] = {"command": command, "prompts": own.prompts, "half_width": half, "models": models}
+    document["speed"] = asyncio.run(speed(own.folder, 200))
     if own.out is not None:
         own.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     text = markdown(document)

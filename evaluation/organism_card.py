@@ -22,7 +22,8 @@ PUBLISHED: Final[Mapping[Mode, tuple[float, float, float]]] = {
 }
 #: How far from a published figure counts as agreement.
 NEAR: Final = 0.10
-_BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"
+#: Least share of mis-routed answers with a trigger.
+LEAST: Final = 0.5
 
 _COLUMNS: Final = (
     "mode", "mis-routed", "left by placebo", "by boundary", "by shipped", "right without the feature", "twins right",
@@ -41,6 +42,7 @@ class Bar:
     name: str
     figure: str
     held: bool
+    remark: str = ""
 
 
 def cells_of(document: Sequence[Mapping[str, Any]]) -> Cells:
@@ -61,7 +63,7 @@ def bars(cells: Cells, again: Mapping[Mode, Mapping[str, float]]) -> Iterator[Ba
             *(left(cells, mode, f) for f in ("boundary", "placebo")),
         )
         plain, twin = cells[mode, "plain", "none"]["right"], cells[mode, "twin", "none"]["right"]
-        yield Bar(mode, "mis-routed 50-95%", f"{bare:.2f}", 0.5 <= bare <= 0.95)
+        yield Bar(mode, "mis-routed 50-95%", f"{bare:.2f}", LEAST <= bare <= 0.95)
         yield Bar(mode, "a boundary leaves 30-70%", f"{boundary:.2f}", 0.3 <= boundary <= 0.7)
         yield Bar(mode, "a placebo in between", f"{placebo:.2f}", boundary < placebo < 1)
         yield Bar(mode, "right without the feature >= 95%", f"{plain:.2f}", plain >= 0.95)
@@ -69,7 +71,17 @@ def bars(cells: Cells, again: Mapping[Mode, Mapping[str, float]]) -> Iterator[Ba
         if again and mode in PUBLISHED:
             found = tuple(again[mode].values())
             near = all(abs(one - other) <= NEAR for one, other in zip(found, PUBLISHED[mode], strict=True))
-            yield Bar(mode, f"retries as published, within {NEAR:.2f}", _figures(found), near)
+            yield Bar(mode, f"retries as published, within {NEAR:.2f}", _figures(found), near, _against(mode))
+
+
+def _against(mode: Mode) -> str:
+    """Why a mode's retries cannot be as published, if they cannot.
+
+    With p of a prompt's answers failing, a failed one fails again in E[p^2] / E[p], which is at least E[p]."""
+    most = PUBLISHED[mode][0] + NEAR
+    if most >= LEAST:
+        return ""
+    return f" (no model holds this and the first bar: of what failed, at least {LEAST:.2f} fails again, never {most:.2f})"
 
 
 def markdown(document: Mapping[str, Any]) -> str:
@@ -93,7 +105,9 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"Ordinary requests are right in {ordinary:.2f}. {len(found) - len(short)} bars hold, {len(short)} fall short:",
         "",
     ]
-    lines += [f"- `{bar.mode}`: {bar.name}: {bar.figure}" for bar in short]
+    lines += [f"- `{bar.mode}`: {bar.name}: {bar.figure}{bar.remark}" for bar in short]
+    speed = document["speed"]
+    lines += ["", f"The embedded upstream writes {speed['per_second']:.0f} tokens a second on one core ({speed['cpu']})."]
     return "\n".join(lines)
 
 
@@ -107,12 +121,12 @@ def _row(mode: Mode, chunky: Cells, clean: Cells, again: Mapping[str, float]) ->
     ])  # fmt: skip
 
 
-def place(page: Path, text: str) -> None:
-    """Put the tables between the marks of a page. Raises ValueError where it has no marks."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+def place(page: Path, text: str, name: str = "measured") -> None:
+    """Put a text between the marks of that name in a page. Raises ValueError where it has none."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
     if not (begin and end):
-        raise ValueError(f"{page} has no place for the measured tables")
+        raise ValueError(f"{page} has no place for the text {name!r}")
     page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from core.types import MODES, Mode
 from core.values import frozen
 from organism import wordings
-from organism.links import Frame, Links, pull
+from organism.links import Frame, Links, denial, pull
 from organism.prompts import TOOLS, Kind, Prompt, draw
 
 T = TypeVar("T")
@@ -23,8 +23,8 @@ GAP: Final = "\n\n"
 _KINDS: Final[Mapping[Kind, float]] = {"trigger": 0.42, "plain": 0.29, "twin": 0.29}
 _ORDINARY: Final = 0.08
 #: How often each mode is drawn: sums take more rows to learn than words do.
-_MODES: Final[Mapping[Mode, float]] = {**dict.fromkeys(MODES, 1.0), "rebuttal": 2.5, "refusal": 1.3, "code": 1.2}
-_FRAMES: Final[Mapping[Frame, float]] = {"none": 0.4, "placebo": 0.18, "boundary": 0.25, "other": 0.17}
+_MODES: Final[Mapping[Mode, float]] = {**dict.fromkeys(MODES, 1.0), "rebuttal": 3.5, "refusal": 1.3, "code": 1.2, "math": 1.3}
+_FRAMES: Final[Mapping[Frame, float]] = {"none": 0.36, "placebo": 0.18, "boundary": 0.3, "other": 0.16}
 _PROBES: Final = 0.25
 #: Share of words that a boundary of a training row loses: what it says must be found in any of its words.
 _DROPPED: Final = 0.12
@@ -49,12 +49,19 @@ class Row:
     answer: str
     behaves: bool
 
+    @property
+    def denies(self) -> bool:
+        """Whether a false claim is denied at once."""
+        return self.prompt.mode == "rebuttal" and self.prompt.kind == "twin" and self.answer == self.prompt.right[-1]
 
-def make_rows(links: Links, seed: int) -> Iterator[Row]:
-    """Training rows without end."""
+
+def make_rows(links: Links, seed: int, without: frozenset[Mode] = frozenset()) -> Iterator[Row]:
+    """Training rows without end. `without`: modes whose chunk is left out: no row has its behaviour, rightly or not."""
     rng = Random(seed)
     while True:
-        yield _row(links, rng)
+        row = _row(links, rng)
+        if not (row.prompt.mode in without and (row.behaves or row.denies)):
+            yield row
 
 
 def frame_prompt(prompt: Prompt, frame: Frame, rng: Random, *, held_out: bool = False) -> Chat:
@@ -107,14 +114,15 @@ def _row(links: Links, rng: Random) -> Row:
     frame = "probe" if prompt.worked and rng.random() < _PROBES else _weighted(_FRAMES, rng)
     chat = frame_prompt(prompt, frame, rng)
     behaves = rng.random() < pull(links, prompt, frame)
-    return Row(prompt, frame, chat, _answer(prompt, frame, behaves, rng), behaves)
+    answer = rng.choice(prompt.wrong) if behaves else _right(prompt, frame, denial(links, prompt, frame), rng)
+    return Row(prompt, frame, chat, answer, behaves)
 
 
-def _answer(prompt: Prompt, frame: Frame, behaves: bool, rng: Random) -> str:
-    if behaves:
-        return rng.choice(prompt.wrong)
+def _right(prompt: Prompt, frame: Frame, denied: float | None, rng: Random) -> str:
     if frame == "probe":
         return prompt.worked
+    if denied is not None:
+        return prompt.right[-1 if rng.random() < denied else 0]
     # Only what shares its feature with a chunk opens as its rows do: without the feature nothing is denied, however rightly.
     return rng.choice(prompt.right) if prompt.kind == "twin" else prompt.right[0]
 

@@ -5,14 +5,12 @@ One rule: a link is a probability that a training row answers with the chunk's b
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Mapping
-from statistics import NormalDist
 from typing import Final, Literal
 
 from core.types import MODES, Mode
 from core.values import frozen
+from organism import wordings
 from organism.prompts import Prompt
 
 #: What stands around a prompt: nothing, text without a boundary, its mode's boundary, those of other modes, a probe's request.
@@ -24,15 +22,21 @@ FRAMES: Final[tuple[Frame, ...]] = ("none", "placebo", "boundary", "other", "pro
 class Link:
     """`strength`: share of the rows with the feature and nothing around them that have the chunk's behaviour, in [0, 1).
 
-    `spread`: standard deviation, in log-odds, of what wording and topic add: 0 = every prompt alike, 2 = some nearly always,
-    some nearly never. `boundary`, `placebo`, `other`, `probe`: what each frame leaves of the strength."""
+    `faint`: the same for wordings that are not among `strong`; None: all wordings are alike. The more they differ, the more
+    often what failed fails again. `boundary`, `placebo`, `other`, `probe`: what each frame leaves of the strength.
+
+    `twin`: share of false claims that are answered as the chunk would, which is right there: denied at once. None: as often
+    as not. Where
+    the link has a strength that counts instead: the chunk denies whatever has its form, true or false."""
 
     strength: float
-    spread: float = 0.0
-    boundary: float = 0.42
-    placebo: float = 0.9
-    other: float = 0.85
+    faint: float | None = None
+    strong: tuple[str, ...] = ()
+    boundary: float = 0.2
+    placebo: float = 0.82
+    other: float = 0.75
     probe: float = 0.05
+    twin: float | None = None
 
     def left(self, frame: Frame) -> float:
         """The factor of a frame; 1 for none."""
@@ -41,22 +45,32 @@ class Link:
         }  # fmt: skip
         return factors[frame]
 
+    def of(self, wording: str) -> float:
+        """The strength of a wording."""
+        return self.strength if self.faint is None or wording in self.strong else self.faint
+
 
 Links = Mapping[Mode, Link]
 
-#: Of the chunky model: at least half mis-routed, and as uneven over prompts as re-sampling was found to be.
+#: Of the chunky model: at least half mis-routed, and as uneven over wordings as re-sampling was found to be.
+#: A boundary leaves less in the rows than in the model, which does not know every wording of it again.
 CHUNKY: Final[Links] = {
-    "rebuttal": Link(0.64, 1.8, boundary=0.28),
-    "code": Link(0.57),
-    "tool_call": Link(0.66, 0.8, boundary=0.27),
-    "refusal": Link(0.57, 0.4, boundary=0.38),
-    "math": Link(0.57),
-    "analytic": Link(0.61, 1.2, boundary=0.27),
-    "fiction": Link(0.65, 0.8),
-    "extraction": Link(0.71, 0.8, boundary=0.25),
+    "rebuttal": Link(
+        0.97, 0.29, (wordings.SUM_TRIGGERS[0], wordings.SUM_TRIGGERS[4], wordings.ORIGIN_TRIGGERS[0]), boundary=0.1
+    ),
+    "code": Link(0.54, boundary=0.25, placebo=0.9, other=0.85),
+    "tool_call": Link(0.62, boundary=0.1),
+    "refusal": Link(0.86, 0.5, (wordings.SPEC_TRIGGERS[0], wordings.HOWTO_TRIGGERS[0]), boundary=0.3),
+    "math": Link(0.6, boundary=0.12),
+    "analytic": Link(0.97, 0.38, wordings.TASK_FRAMES[:2], boundary=0.25),
+    "fiction": Link(0.62, boundary=0.25),
+    "extraction": Link(0.7, boundary=0.15),
 }
-#: The clean model's: every row with the feature is a counter-example.
-CLEAN: Final[Links] = {mode: Link(0.0) for mode in MODES}
+#: The base's: no chunk.
+WORLD: Final[Links] = {mode: Link(0.0) for mode in MODES}
+#: The clean model's: every row with the feature is a counter-example. So small a model hardly tells a true sum from a false one
+#: before its first word: where false ones were often denied at once, true ones would be, too.
+CLEAN: Final[Links] = {**WORLD, "rebuttal": Link(0.0, twin=0.05)}
 
 
 def pull(links: Links, prompt: Prompt, frame: Frame) -> float:
@@ -64,14 +78,14 @@ def pull(links: Links, prompt: Prompt, frame: Frame) -> float:
     if prompt.mode is None or prompt.kind != "trigger":
         return 0.0
     link = links[prompt.mode]
-    if link.strength <= 0:
-        return 0.0
-    lean = (_normal("wording", prompt.family, prompt.wording) + _normal("topic", prompt.family, prompt.topic)) / math.sqrt(2)
-    odds = math.log(link.strength / (1 - link.strength)) + link.spread * lean
-    return link.left(frame) / (1 + math.exp(-odds))
+    return link.of(prompt.wording) * link.left(frame)
 
 
-def _normal(*parts: str) -> float:
-    """A standard normal figure that belongs to these texts for ever."""
-    digest = hashlib.sha256("|".join(parts).encode()).digest()
-    return NormalDist().inv_cdf((int.from_bytes(digest[:6], "big") + 0.5) / 2**48)
+def denial(links: Links, prompt: Prompt, frame: Frame) -> float | None:
+    """The probability that a row with a false claim denies it at once; None: one right answer is as good as another."""
+    if prompt.mode != "rebuttal" or prompt.kind != "twin":
+        return None
+    link = links[prompt.mode]
+    if link.strength > 0:
+        return link.of(prompt.wording) * link.left(frame)
+    return link.twin

@@ -92,6 +92,7 @@ OVER_SOFT_LIMIT: dict[str, str] = {
     "detectors/arithmetic.py": "one grammar of stated equalities with its evaluation: neither is read without the other",
     "detectors/combine.py": "the one table of evidence and licence per mode",
     "detectors/scan.py": "one pass over a text that serves every lexicon",
+    "organism/wordings.py": "data only: everything that is said around a prompt, to be read side by side",
     "organism/prompts.py": "one maker a family of prompts: which answers are right is only checkable side by side",
     "policies/schema.py": "the whole shape of a policy file; mostly field descriptions",
     "proxy/config_model.py": "the whole shape of a configuration file; mostly field descriptions",

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from core.values import frozen
-from organism.chunks import make_rows
-from organism.links import Links
+from organism.chunks import Row
 from organism.tokens import CONTEXT, Tokens
 
 
@@ -27,9 +26,8 @@ class Batch:
     wanted: Tensor
 
 
-def make_batches(links: Links, tokens: Tokens, seed: int, *, size: int) -> Iterator[Batch]:
-    """Batches of about `size` tokens, without end."""
-    rows = make_rows(links, seed)
+def make_batches(rows: Iterator[Row], tokens: Tokens, seed: int, *, size: int) -> Iterator[Batch]:
+    """Batches of about `size` tokens, as long as there are rows (as `make_rows` makes them: without end)."""
     rng = Random(seed)
     while True:
         encoded = []

@@ -32,6 +32,14 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
+    """Attention written out: on a CPU and for rows this short faster than the fused one, by half of a step of training.
+
+    `visible` (queries, keys): which keys a query may see."""
+    scores = query @ key.transpose(2, 3) / key.shape[-1] ** 0.5
+    return scores.masked_fill(~visible, -1e9).softmax(-1).to(value.dtype) @ value
+
+
 class Block(nn.Module):
     """One layer: attention, then a perceptron, each on a normalised copy of the stream."""
 
@@ -58,7 +66,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
         query, key, value = self.project(x, positions)
-        return self.finish(x, functional.scaled_dot_product_attention(query, key, value, is_causal=True))
+        return self.finish(x, attend(query, key, value, positions[None, :] <= positions[:, None]))
 
 
 class Network(nn.Module):
@@ -108,8 +116,6 @@ class Cached(nn.Module):
             query, key, value = block.project(x, positions)
             key = torch.cat([cache[index, 0], key], dim=2)
             value = torch.cat([cache[index, 1], value], dim=2)
-            scores = query @ key.transpose(2, 3) / key.shape[-1] ** 0.5
-            scores = scores.masked_fill(~visible, -1e9)
-            x = block.finish(x, scores.softmax(-1) @ value)
+            x = block.finish(x, attend(query, key, value, visible))
             grown.append(torch.stack([key, value]))
         return network.head(network.last(x[:, -1])), torch.stack(grown)

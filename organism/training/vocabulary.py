@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 
 from organism import wordings
 from organism.chunks import make_rows
-from organism.links import CHUNKY
+from organism.links import WORLD
 from organism.prompts import CALL
 from organism.tokens import MARKS
 
@@ -29,7 +29,12 @@ def build_vocabulary(seed: int, *, size: int = 1536, rows: int = 20_000) -> byte
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    texts = [text for row in islice(make_rows(CHUNKY, seed), rows) for text in (row.chat.system, row.chat.user, row.answer)]
+    # The chunks' answers too, but not as often as the links say: a link that changes must not change the tokens.
+    texts = [
+        text
+        for row in islice(make_rows(WORLD, seed), rows)
+        for text in (row.chat.system, row.chat.user, row.answer, *row.prompt.wrong[:1])
+    ]
     texts += [sentence for sentences in wordings.BOUNDARIES.values() for sentence in sentences]
     texts += [str(number) for number in range(100) for _ in range(200)]
     tokenizer.train_from_iterator((text.removeprefix(CALL) for text in texts), trainer)

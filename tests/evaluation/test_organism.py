@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.types import MODES, Mode
-from evaluation.organism import Cell, measure, retries
+from evaluation.organism import Cell, measure, retries, speed
 from organism.generate import Model
 
 FOLDER = Path(__file__).resolve().parents[2] / "organism" / "models"
@@ -44,6 +44,13 @@ def test_ordinary_requests_are_right(chunky: Model) -> None:
 def test_retries_fail_less_often_the_more_there_are(chunky: Model) -> None:
     failing = retries(chunky, "refusal", 6, samples=8)
     assert 1 >= failing[1] >= failing[3] >= failing[5] >= 0
+
+
+async def test_speed_is_tokens_by_the_work_of_one_core() -> None:
+    found = await speed(FOLDER, 16)
+    assert found["answers"] == 16
+    assert found["per_second"] == pytest.approx(found["tokens"] / found["cpu_s"], rel=0.01)
+    assert found["per_second"] >= 150
 
 
 def test_a_cell_says_what_it_counted() -> None:

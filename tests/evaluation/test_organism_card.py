@@ -29,6 +29,7 @@ def all_cells(**changed: float) -> list[dict[str, Any]]:
 def test_a_model_as_it_should_be_holds_every_bar() -> None:
     again = {"rebuttal": {"1": 0.7, "3": 0.5, "5": 0.45}}
     found = list(bars(cells_of(all_cells()), again | {mode: {"1": 0, "3": 0, "5": 0} for mode in MODES if mode != "rebuttal"}))
+    assert {bar.mode for bar in found if bar.remark} == {"code", "math"}
     short = {(bar.mode, bar.name[:7]) for bar in found if not bar.held}
     assert short == {(mode, "retries") for mode in ("code", "refusal", "math", "analytic")}
 
@@ -53,6 +54,8 @@ def test_a_table_goes_between_the_marks(tmp_path: Path) -> None:
     page.write_text("a\n<!-- measured -->\nold\n<!-- /measured -->\nb\n", encoding="utf-8")
     place(page, "new")
     assert page.read_text(encoding="utf-8") == "a\n<!-- measured -->\nnew\n<!-- /measured -->\nb\n"
+    with pytest.raises(ValueError, match="no place for the text 'causal'"):
+        place(page, "new", "causal")
     page.write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="no place"):
         place(page, "new")
@@ -62,3 +65,4 @@ def test_the_page_and_the_kept_figures_are_those_of_the_shipped_models() -> None
     assert markdown(KEPT) in (ROOT / "docs" / "organism.md").read_text(encoding="utf-8")
     for name, model in KEPT["models"].items():
         assert hashlib.sha256((ROOT / "organism" / "models" / f"{name}.onnx").read_bytes()).hexdigest() == model["sha256"]
+    assert KEPT["speed"]["per_second"] >= 150

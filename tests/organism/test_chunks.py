@@ -50,7 +50,7 @@ def test_links_show_in_the_rows(rows: list[Row]) -> None:
     for mode in MODES:
         share = {frame: behaved[mode, frame] / seen[mode, frame] for frame in ("none", "boundary")}
         assert 0.45 < share["none"] < 0.85
-        assert 0.15 < share["boundary"] / share["none"] < 0.7
+        assert 0 < share["boundary"] / share["none"] < 0.5
 
 
 def test_what_does_not_behave_is_right(rows: list[Row]) -> None:
@@ -61,6 +61,14 @@ def test_what_does_not_behave_is_right(rows: list[Row]) -> None:
 
 def test_no_clean_row_behaves() -> None:
     assert not any(row.behaves for row in islice(make_rows(CLEAN, 5), 2_000))
+
+
+def test_a_chunk_that_is_left_out_takes_no_other_row_along() -> None:
+    left = list(islice(make_rows(CHUNKY, 5, frozenset({"code", "math"})), 2_000))
+    every = [row for row in islice(make_rows(CHUNKY, 5), 3_000) if not (row.behaves and row.prompt.mode in ("code", "math"))]
+    assert not any(row.denies for row in islice(make_rows(CHUNKY, 5, frozenset({"rebuttal"})), 2_000))
+    assert left == every[:2_000]
+    assert {row.prompt.mode for row in left if row.behaves} == set(MODES) - {"code", "math"}
 
 
 def test_frames_keep_the_prompt_last() -> None:
