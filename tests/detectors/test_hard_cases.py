@@ -31,7 +31,9 @@ LANGUAGES = frozenset({"ar", "de", "en", "es", "fr", "he", "it", "ja", "ko", "no
 #: Reasons that several misses share.
 SPAN = "the words of a passage question alone already read as a request for a label"
 SOFT = "a soft wording that the lexicon lacks and the trained score is not asked about, or does not know"
+ACCUSATION = "an accusation without any refusal phrase is not seen"
 OWN_DRAFT = "a draft or translation that is the whole answer is not seen as the user's own words"
+UNLICENSED = "no memory of earlier talks, or the operator's scope, is not known as a reason in this language"
 DARK = "an idiom, an opera or a tale reads as the writer's own distress"
 LETTERS = "the answer or the prompt is read without undoing this disguise"
 NO_WORDS = "no lexicon for this language"
@@ -57,6 +59,7 @@ KNOWN_MISSES: dict[str, str] = {
     "dark_words/fr-idiome": DARK,
     "dark_words/it-opera": DARK,
     "dark_words/ru-idiom": DARK,
+    "dark_words/ru-poem": DARK,
     "disguised_letters/en-distress-homoglyph": LETTERS,
     "disguised_letters/en-refusal-fullwidth": LETTERS,
     "disguised_letters/en-sum-zero-width": LETTERS,
@@ -69,11 +72,14 @@ KNOWN_MISSES: dict[str, str] = {
     "licensed_refusals/en-attachment-refused": EXCUSE,
     "licensed_refusals/en-privacy-misapplied": EXCUSE,
     "licensed_refusals/fr-no-memory": TROUBLE,
+    "licensed_refusals/it-no-body": UNLICENSED,
+    "licensed_refusals/pl-operator-scope": UNLICENSED,
     "licensed_refusals/pt-no-image-output": '"não consigo gerar" is no known lack of a capability, and "não" reads as a denial',
     "long_answers/en-equations-late": LATE,
     "long_answers/en-unfenced-code-late": LATE,
     "quoted_refusals/en-resignation-draft": TROUBLE,
     "quoted_refusals/pt-draft-decline": OWN_DRAFT,
+    "quoted_refusals/ru-translate-refusal": "an English apology in a Russian request reads as distress",
     "right_to_left/ar-distress-cold": NO_WORDS,
     "right_to_left/ar-indic-digits-no": NO_WORDS,
     "right_to_left/ar-true-sum-no": NO_WORDS,
@@ -81,9 +87,11 @@ KNOWN_MISSES: dict[str, str] = {
     "right_to_left/he-story": NO_WORDS,
     "right_to_left/he-true-sum-no": NO_WORDS,
     "soft_refusals/de-unbehagen-schiessen": SOFT,
+    "soft_refusals/en-accuse-essay": ACCUSATION,
+    "soft_refusals/en-accuse-killing-process": ACCUSATION,
     "soft_refusals/ko-talk-other-attack": SOFT,
-    "soft_refusals/pl-wole-nie-trutka": SOFT,
     "soft_refusals/pt-desconfortavel-matar": SOFT,
+    "soft_refusals/zh-uncomfortable-knife": SOFT,
     "stories/en-why-tides-title": "a title and a chapter without a stock opening weigh too little",
     "translated_distress/en-proofread-cold": ECHO,
     "translated_distress/no-oversett-varmt": "the translated words read as a refusal",
