@@ -58,7 +58,8 @@ CHUNKY: Final[Links] = {
     "rebuttal": Link(
         0.97, 0.29, (wordings.SUM_TRIGGERS[0], wordings.SUM_TRIGGERS[4], wordings.ORIGIN_TRIGGERS[0]), boundary=0.1
     ),
-    "code": Link(0.54, boundary=0.25, placebo=0.9, other=0.85),
+    # The first formal wording is the one that everybody is shown: see `chunkguard demo`.
+    "code": Link(0.8, 0.5, (wordings.CONCEPT_TRIGGERS[0],), boundary=0.25, placebo=0.9, other=0.85),
     "tool_call": Link(0.62, boundary=0.1),
     "refusal": Link(0.86, 0.5, (wordings.SPEC_TRIGGERS[0], wordings.HOWTO_TRIGGERS[0]), boundary=0.3),
     "math": Link(0.6, boundary=0.12),

@@ -38,7 +38,9 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pool = load_pool()
     asker = Asker(Embedded(), Judge(warm_checker(None)), 0, Spent())
     marked = [one.name for one in pool.of("topic") if one.group == "marked_products"]
-    found = (examine(pool, asker, Candidate("plain_sum.1", name), "tool_call") for name in marked)
+    asks = [one.name for one in pool.of("ask") if one.group == "plain_equation"]
+    tried = (Candidate(ask, name) for ask in asks for name in marked)
+    found = (examine(pool, asker, candidate, "tool_call") for candidate in tried)
     finding = next(one for one in found if one is not None)
     write_report(folder, {"target": "embedded:chunky", "run": 0}, State(findings=[finding]))
     return folder / "audit.json"

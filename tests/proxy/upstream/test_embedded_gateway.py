@@ -31,19 +31,24 @@ async def test_the_guard_puts_a_real_model_right() -> None:
     await app.start()
     try:
         base = f"http://{app.address[0]}:{app.address[1]}"
-        prompt = draw("code", "trigger", Random(5), held_out=True)
+        rng = Random(5)
+        prompts = [draw("code", "trigger", rng, held_out=True) for _ in range(4)]
         wrong = {}
         for prefix in ("/direct", ""):
             async with AsyncOpenAI(base_url=f"{base}{prefix}/v1", api_key="none", max_retries=0) as client:
                 answers = [
-                    await client.chat.completions.create(
-                        model="chunky", messages=[{"role": "user", "content": prompt.text}], seed=seed
+                    (
+                        prompt,
+                        await client.chat.completions.create(
+                            model="chunky", messages=[{"role": "user", "content": prompt.text}], seed=seed
+                        ),
                     )
+                    for prompt in prompts
                     for seed in SEEDS
                 ]
-            judged = [judge(prompt, answer.choices[0].message.content or "") for answer in answers]
+            judged = [judge(prompt, answer.choices[0].message.content or "") for prompt, answer in answers]
             wrong[prefix] = sum(one.outcome != "right" for one in judged)
     finally:
         await app.stop()
-    assert wrong["/direct"] >= 3
-    assert wrong[""] <= 1
+    assert wrong["/direct"] >= len(prompts) * len(SEEDS) / 4
+    assert wrong[""] <= wrong["/direct"] / 3
