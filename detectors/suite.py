@@ -29,7 +29,7 @@ ASKED: Final = frozenset(INTENTS) - {"distress"}
 #: A trained first-tier score from which on it counts without a word for it.
 SURE: Final = 0.8
 #: The same of distress: ordinary prompts in the first person come close.
-OWN_SURE: Final = 0.7
+OWN_SURE: Final = 0.9
 _NONE: frozenset[str] = frozenset()
 _PRESENT: Mapping[Mode, str] = {mode: f"{mode}.present" for mode in MODES}
 _SURROGATES = re.compile("[\ud800-\udfff]")
