@@ -211,11 +211,10 @@ def _words_apart(folded: str, data: bytes) -> tuple[bytes, Sequence[int]]:
     marks = _mark_set().Match(data)
     if not marks:
         return data.translate(_SPACED), ()
-    if len(_MARKS) + 1 in marks:
-        folded, cuts = _parted(folded)
-        return _NO_WORD.sub(" ", folded).encode().translate(_SPACED), cuts
-    if len(_MARKS) in marks:
-        return _NO_WORD.sub(" ", folded).encode(), ()
+    touching = len(_MARKS) + 1 in marks
+    folded, cuts = _parted(folded) if touching else (folded, [])
+    if touching or len(_MARKS) in marks:
+        return _NO_WORD.sub(" ", folded).encode(), cuts
     for number in marks:
         data = data.replace(_MARKS[number].encode(), b" ")
     return data.translate(_SPACED), ()

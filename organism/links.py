@@ -26,8 +26,7 @@ class Link:
     often what failed fails again. `boundary`, `placebo`, `other`, `probe`: what each frame leaves of the strength.
 
     `twin`: share of false claims that are answered as the chunk would, which is right there: denied at once. None: as often
-    as not. Where
-    the link has a strength that counts instead: the chunk denies whatever has its form, true or false."""
+    as not. Where the link has a strength, that counts instead: the chunk denies whatever has its form, true or false."""
 
     strength: float
     faint: float | None = None
